@@ -1,0 +1,1 @@
+//! The guest library of Emporium services.
