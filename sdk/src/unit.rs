@@ -1,0 +1,203 @@
+//! Units of work: everything one step decides, committed whole or not at all.
+
+use std::time::Duration;
+
+use crate::{
+    document::{self, Document, ReadError, Stored},
+    event::{self, InvalidEnvelope, Message},
+    journal::{self, CommitError, Expectation},
+    problem::Problem,
+    trace::Trace,
+};
+
+/// How often a step is decided anew when somebody else was faster.
+const CONFLICT_ATTEMPTS: usize = 8;
+
+/// What a step decides: documents to write and events to publish.
+///
+/// Built up by a handler, then committed by it ([`Unit::commit`]) or by the
+/// consumer loop, together with the settlement of the event being handled.
+#[derive(Debug)]
+pub struct Unit {
+    source: &'static str,
+    trace: Trace,
+    inner: journal::Unit,
+}
+
+/// Why a unit could not be put together: a value does not serialise.
+#[derive(Debug, thiserror::Error)]
+pub enum InvalidUnit {
+    /// A document does not serialise.
+    #[error("a document does not serialise")]
+    Document(#[from] serde_json::Error),
+    /// An event does not serialise.
+    #[error(transparent)]
+    Event(#[from] InvalidEnvelope),
+}
+
+/// Why a step failed.
+#[derive(Debug, thiserror::Error)]
+pub enum StepError {
+    /// Its documents could not be read.
+    #[error("reading: {0}")]
+    Read(#[source] ReadError),
+    /// It could not be put together.
+    #[error(transparent)]
+    Invalid(#[from] InvalidUnit),
+    /// It could not be committed.
+    #[error("committing: {0}")]
+    Commit(#[source] CommitError),
+}
+
+impl Unit {
+    /// Begin a unit of the service `source`, caused by `trace`.
+    pub fn new(source: &'static str, trace: Trace) -> Self {
+        Self {
+            source,
+            trace,
+            inner: journal::Unit {
+                writes: Vec::new(),
+                events: Vec::new(),
+                settles: None,
+            },
+        }
+    }
+
+    /// Store a document that must not exist yet.
+    pub fn create<D: Document>(&mut self, document: &D) -> Result<(), InvalidUnit> {
+        self.put(document, Expectation::Absent)
+    }
+
+    /// Store the next version of a document that was read.
+    pub fn update<D: Document>(&mut self, document: &Stored<D>) -> Result<(), InvalidUnit> {
+        self.put(&document.value, Expectation::Version(document.version))
+    }
+
+    /// Store a document whatever is there.
+    pub fn overwrite<D: Document>(&mut self, document: &D) -> Result<(), InvalidUnit> {
+        self.put(document, Expectation::Any)
+    }
+
+    /// Remove a document that was read.
+    pub fn remove<D: Document>(&mut self, document: &Stored<D>) {
+        self.inner
+            .writes
+            .push(journal::Write::Remove(journal::Removal {
+                collection: D::COLLECTION.into(),
+                key: document.value.key(),
+                expected: Expectation::Version(document.version),
+            }));
+    }
+
+    /// Publish an event.
+    pub fn publish<M: Message>(&mut self, message: &M) -> Result<(), InvalidUnit> {
+        let event = event::wrap(self.source, message, &self.trace, None)?;
+        self.inner.events.push(event);
+        Ok(())
+    }
+
+    /// Publish an event that is delivered no earlier than at `not_before_ms`,
+    /// in milliseconds since the Unix epoch.
+    pub fn publish_at<M: Message>(
+        &mut self,
+        message: &M,
+        not_before_ms: u64,
+    ) -> Result<(), InvalidUnit> {
+        let event = event::wrap(self.source, message, &self.trace, Some(not_before_ms))?;
+        self.inner.events.push(event);
+        Ok(())
+    }
+
+    /// Commit it. Returns the new version of each document, in the order written.
+    pub async fn commit(self) -> Result<Vec<u64>, CommitError> {
+        let results = journal::commit(vec![self.inner]).await;
+        match results.into_iter().next() {
+            Some(result) => result.map(|receipt| receipt.versions),
+            None => Err(CommitError::Other("a unit was not answered".into())),
+        }
+    }
+
+    /// The unit as the contract has it, settling `lease`.
+    pub(crate) fn settling(mut self, lease: crate::deliveries::Lease) -> journal::Unit {
+        self.inner.settles = Some(lease);
+        self.inner
+    }
+
+    fn put<D: Document>(&mut self, document: &D, expected: Expectation) -> Result<(), InvalidUnit> {
+        self.inner.writes.push(document::put(document, expected)?);
+        Ok(())
+    }
+}
+
+/// Decide and commit until no other writer comes between.
+///
+/// `decide` reads what it needs and returns the unit and the answer that goes
+/// with it; it is called again after a conflict, so it must have no other effect.
+pub async fn commit_decided<T, E>(
+    mut decide: impl AsyncFnMut() -> Result<(Unit, T), E>,
+) -> Result<T, E>
+where
+    E: From<CommitError>,
+{
+    let mut attempt = 1;
+    loop {
+        let (unit, answer) = decide().await?;
+        match unit.commit().await {
+            Ok(_) => return Ok(answer),
+            Err(CommitError::Conflict(_)) if attempt < CONFLICT_ATTEMPTS => {
+                attempt += 1;
+                back_off(attempt).await;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// Let the faster writer finish: a few milliseconds, more with each attempt.
+pub(crate) async fn back_off(attempt: usize) {
+    let step = Duration::from_millis(2);
+    spin_sdk::time::sleep(step * u32::try_from(attempt).unwrap_or(u32::MAX)).await;
+}
+
+impl From<InvalidUnit> for Problem {
+    fn from(error: InvalidUnit) -> Self {
+        Self::internal(error)
+    }
+}
+
+impl From<ReadError> for StepError {
+    fn from(error: ReadError) -> Self {
+        Self::Read(error)
+    }
+}
+
+impl From<CommitError> for StepError {
+    fn from(error: CommitError) -> Self {
+        Self::Commit(error)
+    }
+}
+
+// `wit-bindgen` does this only for types that stand directly in a `result`.
+impl std::error::Error for CommitError {}
+
+impl std::fmt::Display for CommitError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Conflict(conflict) => write!(
+                f,
+                "`{}` in `{}` is at {:?}",
+                conflict.key, conflict.collection, conflict.found
+            ),
+            Self::LeaseLost => f.write_str("the delivery was handed to somebody else"),
+            Self::TooLarge(excess) => write!(
+                f,
+                "{} has {} of at most {}",
+                excess.what, excess.size, excess.limit
+            ),
+            Self::NoSuchBlob(digest) => write!(f, "no blob {digest}"),
+            Self::InvalidUnit(reason) | Self::Unavailable(reason) | Self::Other(reason) => {
+                f.write_str(reason)
+            }
+        }
+    }
+}
