@@ -1,0 +1,135 @@
+//! What a component may do beyond computing: one file per Spin interface.
+//!
+//! `Capabilities` are the back ends an application shares, `Grants` say which of
+//! them one component may use, and `CapabilityState` is what one instance of it
+//! has open.
+
+pub mod grants;
+pub mod key_value;
+pub mod outbound;
+pub mod redis;
+pub mod sqlite;
+pub mod variables;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use wasmtime::component::{HasData, Linker, ResourceTable};
+
+pub use self::grants::{Grants, ParsedGrants};
+use crate::bindings::spin;
+use crate::net::PermittedNetworks;
+use crate::redis::Redis;
+
+/// How many stores, databases and connections an instance may hold open of each
+/// kind; the figure is Spin's.
+const OPEN_LIMIT: usize = 256;
+
+/// How much of a reply the host buffers for a component; the figure is Spin's.
+pub(crate) const REPLY_LIMIT: usize = 128 << 20;
+
+/// Where the back ends keep their state and what they may reach.
+#[derive(Clone, Debug)]
+pub struct CapabilitiesConfig {
+    /// The folder of the database files; created if it is missing.
+    pub state: PathBuf,
+    /// Networks that are off limits by default but open to every component here.
+    pub networks: PermittedNetworks,
+}
+
+/// The back ends that the components of an application share.
+#[derive(Clone)]
+pub struct Capabilities {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    key_value: key_value::Stores,
+    sqlite: sqlite::Databases,
+    redis: Redis,
+    networks: PermittedNetworks,
+}
+
+impl Capabilities {
+    /// Open the back ends of one application.
+    pub fn open(config: CapabilitiesConfig) -> anyhow::Result<Self> {
+        let state = config.state;
+        std::fs::create_dir_all(&state)
+            .with_context(|| format!("creating the state folder {}", state.display()))?;
+        let shared = Shared {
+            key_value: key_value::Stores::new(state.join("key-value.db")),
+            sqlite: sqlite::Databases::new(state),
+            redis: Redis::embedded(),
+            networks: config.networks,
+        };
+        Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// The message broker, for triggers to subscribe to.
+    pub fn redis(&self) -> &Redis {
+        &self.shared.redis
+    }
+
+    /// Networks that are open to every component.
+    pub fn networks(&self) -> &PermittedNetworks {
+        &self.shared.networks
+    }
+}
+
+/// What one instance of a component has at its disposal.
+///
+/// What it opened lives in the `ResourceTable` of its store; here is only how
+/// many there are of each kind.
+pub struct CapabilityState {
+    shared: Capabilities,
+    grants: Arc<ParsedGrants>,
+    open: Open,
+}
+
+#[derive(Default)]
+struct Open {
+    stores: usize,
+    databases: usize,
+    redis: usize,
+}
+
+impl CapabilityState {
+    /// Nothing open yet.
+    pub fn new(shared: &Capabilities, grants: &Arc<ParsedGrants>) -> Self {
+        Self { shared: shared.clone(), grants: Arc::clone(grants), open: Open::default() }
+    }
+}
+
+/// Implemented by the data of a store whose components use these capabilities.
+pub trait CapabilityView: Send + 'static {
+    /// The instance's capabilities, and the table its resources live in.
+    fn capabilities(&mut self) -> (&mut CapabilityState, &mut ResourceTable);
+}
+
+/// A borrow of what the host functions need of a store's data.
+pub struct CapabilityCtx<'a> {
+    state: &'a mut CapabilityState,
+    table: &'a mut ResourceTable,
+}
+
+/// The type-level name of [`CapabilityCtx`], for the generated traits.
+pub struct Capability;
+
+impl HasData for Capability {
+    type Data<'a> = CapabilityCtx<'a>;
+}
+
+/// Add every interface in this module to a linker.
+///
+/// A component can call them all and is refused what its grants do not name, as
+/// under Spin.
+pub fn add_to_linker<T: CapabilityView>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
+    fn ctx<T: CapabilityView>(data: &mut T) -> CapabilityCtx<'_> {
+        let (state, table) = data.capabilities();
+        CapabilityCtx { state, table }
+    }
+    spin::key_value::key_value::add_to_linker::<T, Capability>(linker, ctx)?;
+    spin::variables::variables::add_to_linker::<T, Capability>(linker, ctx)?;
+    Ok(())
+}

@@ -1,0 +1,2 @@
+//! `spin:redis`.
+pub struct Connection;

@@ -1,0 +1,4 @@
+//! Redis.
+#[derive(Clone)]
+pub enum Redis { Embedded }
+impl Redis { pub fn embedded() -> Self { Self::Embedded } }
