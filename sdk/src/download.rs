@@ -154,7 +154,9 @@ impl Download {
             // Several ranges may be answered with the whole (RFC 9110, 14.2).
             (_, Some(_)) => Asked::Whole,
             (Some(Some((offset, length))), None) => Asked::Part(offset, length),
-            (Some(None) | None, None) => Asked::Outside,
+            // A range that ends before it starts is invalid, so it is ignored.
+            (Some(None), None) => Asked::Whole,
+            (None, None) => Asked::Outside,
         }
     }
 

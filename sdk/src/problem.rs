@@ -93,6 +93,11 @@ impl Problem {
         StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
 
+    /// What went wrong this time; empty where callers should not know.
+    pub fn detail(&self) -> &str {
+        &self.detail
+    }
+
     /// The name of the error case.
     pub fn code(&self) -> &str {
         &self.code

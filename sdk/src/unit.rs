@@ -133,11 +133,12 @@ impl Unit {
 ///
 /// `decide` reads what it needs and returns the unit and the answer that goes
 /// with it; it is called again after a conflict, so it must have no other effect.
-pub async fn commit_decided<T, E>(
-    mut decide: impl AsyncFnMut() -> Result<(Unit, T), E>,
-) -> Result<T, E>
+// Not `impl AsyncFn`: the future of a route must be `Send` for axum, which the
+// compiler cannot yet see through an async closure.
+pub async fn commit_decided<T, E, F>(decide: impl Fn() -> F) -> Result<T, E>
 where
     E: From<CommitError>,
+    F: Future<Output = Result<(Unit, T), E>>,
 {
     let mut attempt = 1;
     loop {
