@@ -1,0 +1,168 @@
+//! What `dithering` does when something happened to an image, or was asked for.
+
+use std::time::Duration;
+
+use emporium_sdk::{
+    blob, blobs,
+    consumer::{Received, Subscription, Verdict, drain},
+    deliveries, document,
+    document::Stored,
+    event::Message,
+    image_events::{
+        DitherDeleted, DitherFailed, DitherRequested, DitherUploaded, ImageDeleted, ImageUploaded,
+    },
+    unit::Unit,
+};
+
+use crate::{
+    SERVICE,
+    dither::{Dither, Levels, Method, Recipe},
+    pictures,
+    read::all_of,
+    source::Source,
+};
+
+/// Dithering is computing: one at a time, and others may help.
+const IMAGES: Subscription = Subscription {
+    batch: 1,
+    lease: Duration::from_secs(60),
+    ..Subscription::new(SERVICE, "image")
+};
+
+const REQUESTS: Subscription = Subscription {
+    batch: 1,
+    lease: Duration::from_secs(60),
+    ..Subscription::new(SERVICE, "dither-request")
+};
+
+/// Originals are at most as large as an upload.
+const ORIGINAL_LIMIT: u64 = 8_000_000;
+
+/// Handle what is due.
+pub(crate) async fn react() -> Result<(), deliveries::Error> {
+    drain(&REQUESTS, on_request).await?;
+    drain(&IMAGES, on_image).await
+}
+
+async fn on_image(received: &Received) -> Result<Unit, Verdict> {
+    match received.kind() {
+        ImageUploaded::KIND => on_uploaded(received, received.data()?).await,
+        ImageDeleted::KIND => on_deleted(received, received.data()?).await,
+        kind => Err(Verdict::reject(format!("`{kind}` is not known here"))),
+    }
+}
+
+/// The first version: two levels per channel.
+async fn on_uploaded(received: &Received, image: ImageUploaded) -> Result<Unit, Verdict> {
+    let mut unit = received.unit();
+    let mut source = Source {
+        uuid: image.uuid,
+        digest: image.digest,
+        failure: None,
+    };
+    let recipe = Recipe {
+        uuid: source.uuid.clone(),
+        levels: Levels::TWO,
+        method: Method::FloydSteinberg,
+    };
+    match make(&source, &recipe).await? {
+        Ok(dither) => {
+            unit.publish(&uploaded(&dither))?;
+            unit.overwrite(&dither)?;
+        }
+        Err(reason) => {
+            unit.publish(&DitherFailed {
+                uuid: source.uuid.clone(),
+                reason: reason.clone(),
+            })?;
+            source.failure = Some(reason);
+        }
+    }
+    unit.overwrite(&source)?;
+    Ok(unit)
+}
+
+async fn on_deleted(received: &Received, image: ImageDeleted) -> Result<Unit, Verdict> {
+    let mut unit = received.unit();
+    for dither in all_of(&image.uuid).await? {
+        unit.remove(&dither);
+    }
+    if let Some(source) = document::get::<Source>(&image.uuid).await? {
+        unit.remove(&source);
+    }
+    unit.publish(&DitherDeleted { uuid: image.uuid })?;
+    Ok(unit)
+}
+
+async fn on_request(received: &Received) -> Result<Unit, Verdict> {
+    let request: DitherRequested = received.data()?;
+    let recipe = Levels::new(request.channels)
+        .zip(Method::parse(Some(&request.method)))
+        .map(|(levels, method)| Recipe {
+            uuid: request.uuid,
+            levels,
+            method,
+        })
+        .ok_or_else(|| Verdict::reject("the levels or the method are not known"))?;
+    let mut unit = received.unit();
+    let Some(source) = document::get::<Source>(&recipe.uuid).await? else {
+        // Deleted since it was asked for.
+        return Ok(unit);
+    };
+    let is_there = document::get::<Dither>(recipe.key()).await?.is_some();
+    if !is_there {
+        add(&mut unit, &source, &recipe).await?;
+    }
+    Ok(unit)
+}
+
+async fn add(unit: &mut Unit, source: &Stored<Source>, recipe: &Recipe) -> Result<(), Verdict> {
+    let dither = make(&source.value, recipe)
+        .await?
+        .map_err(Verdict::reject)?;
+    unit.create(&dither)?;
+    unit.publish(&uploaded(&dither))?;
+    unit.update(source)?;
+    Ok(())
+}
+
+/// Dither an image. The inner error says why it never can be.
+async fn make(source: &Source, recipe: &Recipe) -> Result<Result<Dither, String>, Verdict> {
+    let Some(original) = blob::read(&source.digest, ORIGINAL_LIMIT).await? else {
+        return Err(Verdict::retry("the original cannot be read"));
+    };
+    let levels = recipe.levels.get();
+    let picture = match pictures::dither(&original, levels, recipe.method.to_wit()) {
+        Ok(picture) => picture,
+        Err(pictures::Error::Other(cause)) => return Err(Verdict::retry(cause)),
+        Err(error) => return Ok(Err(reason(error))),
+    };
+    let blob = blobs::put(picture.content).await?;
+    Ok(Ok(Dither {
+        uuid: recipe.uuid.clone(),
+        levels: recipe.levels,
+        method: recipe.method,
+        digest: blob.digest,
+        size_bytes: blob.size_bytes,
+        width: picture.width,
+        height: picture.height,
+    }))
+}
+
+fn uploaded(dither: &Dither) -> DitherUploaded {
+    DitherUploaded {
+        uuid: dither.uuid.clone(),
+        channels: dither.levels.get(),
+        url_dither: dither.recipe().path(),
+    }
+}
+
+fn reason(error: pictures::Error) -> String {
+    match error {
+        pictures::Error::Malformed(reason) => format!("the picture is damaged: {reason}"),
+        pictures::Error::UnrecognisedFormat => "neither PNG, JPEG, GIF nor WebP".into(),
+        pictures::Error::TooManyPixels(pixels) => format!("{pixels} pixels are too many"),
+        pictures::Error::TooMuchMemory(bytes) => format!("{bytes} bytes to decode are too many"),
+        other => other.to_string(),
+    }
+}
