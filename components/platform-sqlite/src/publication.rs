@@ -1,0 +1,170 @@
+//! Events, published to the subscriptions of their topics.
+
+use std::collections::{BTreeSet, HashMap};
+
+use spin_sdk::sqlite::Value;
+
+use crate::{
+    bindings::journal::{CommitError, Event},
+    connection::Connection,
+    failure::Failure,
+    journal::within,
+    names::{check_key, check_topic},
+    row::{integer, optional_text, text},
+};
+
+const LARGEST_ENVELOPE: usize = 256 << 10;
+
+/// A topic is idle for a subscription that has nothing ready: its consumer may
+/// have stopped looking.
+const FIND_TOPIC: &str = "SELECT
+        t.id,
+        EXISTS (SELECT 1 FROM subscriptions WHERE topic = t.id),
+        EXISTS (
+            SELECT 1 FROM subscriptions AS s WHERE s.topic = t.id AND NOT EXISTS (
+                SELECT 1 FROM deliveries AS d
+                WHERE d.subscription = s.id AND d.state <= 2 AND d.due_ms <= ?2 AND d.state = 1
+            )
+        )
+    FROM topics AS t WHERE t.name = ?1";
+const CREATE_TOPIC: &str = "INSERT INTO topics (name) VALUES (?1)
+    ON CONFLICT (name) DO UPDATE SET name = name RETURNING id";
+
+const PUBLISH: &str = "INSERT INTO events
+    (id, topic, kind, subject, published_ms, not_before_ms, envelope)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+    ON CONFLICT (id) DO NOTHING RETURNING sequence";
+
+/// One with a key that is held waits for its turn. Also a delayed one holds its
+/// key: the order of commit counts, not the order of falling due.
+const OWE: &str = "INSERT INTO deliveries (subscription, event, subject, state, due_ms)
+    SELECT s.id, ?2, ?3, iif(?3 IS NOT NULL AND EXISTS (
+        SELECT 1 FROM deliveries AS d
+        WHERE d.subscription = s.id AND d.subject = ?3
+            AND d.subject IS NOT NULL AND d.state <= 3
+    ), 4, 1), ?4
+    FROM subscriptions AS s WHERE s.topic = ?1";
+
+/// The topics that a transaction publishes to, as they were before.
+#[derive(Default)]
+pub(crate) struct Topics {
+    known: HashMap<String, Topic>,
+}
+
+struct Topic {
+    id: i64,
+    subscribed: bool,
+    idle: bool,
+    /// Whether something was published that is due.
+    busy_now: bool,
+}
+
+pub(crate) fn check(event: &Event) -> Result<(), CommitError> {
+    check_key("event id", &event.id)?;
+    check_topic(&event.topic)?;
+    check_key("kind", &event.kind)?;
+    if let Some(subject) = &event.subject {
+        check_key("subject", subject)?;
+    }
+    within(
+        "envelope of an event",
+        event.envelope.len(),
+        LARGEST_ENVELOPE,
+    )
+}
+
+impl Topics {
+    pub(crate) fn publish(
+        &mut self,
+        connection: &Connection,
+        event: &Event,
+        now: u64,
+    ) -> Result<(), Failure> {
+        let topic = self.find(connection, &event.topic, now)?;
+        let published = connection.row(
+            PUBLISH,
+            &[
+                text(&event.id),
+                integer(topic.id),
+                text(&event.kind),
+                optional_text(event.subject.as_deref()),
+                integer(now),
+                event.not_before_ms.map_or(Value::Null, integer),
+                Value::Blob(event.envelope.clone()),
+            ],
+        )?;
+        let Some(mut published) = published else {
+            return Ok(());
+        };
+        let due = event.not_before_ms.unwrap_or(now).max(now);
+        topic.busy_now |= due == now;
+        if topic.subscribed {
+            connection.execute(
+                OWE,
+                &[
+                    integer(topic.id),
+                    integer(published.integer()?),
+                    optional_text(event.subject.as_deref()),
+                    integer(due),
+                ],
+            )?;
+        }
+        Ok(())
+    }
+
+    /// Those that had nothing to do before, and now have.
+    pub(crate) fn into_idle(self) -> BTreeSet<String> {
+        let woken = self
+            .known
+            .into_iter()
+            .filter(|(_, topic)| topic.idle && topic.busy_now);
+        woken.map(|(name, _)| name).collect()
+    }
+
+    fn find(
+        &mut self,
+        connection: &Connection,
+        name: &str,
+        now: u64,
+    ) -> Result<&mut Topic, Failure> {
+        // Two look-ups instead of `entry`: most are hits, and need no new name.
+        if !self.known.contains_key(name) {
+            self.known
+                .insert(name.to_owned(), Topic::read(connection, name, now)?);
+        }
+        self.known
+            .get_mut(name)
+            .ok_or_else(|| Failure::Other("a topic was lost".into()))
+    }
+}
+
+impl Topic {
+    fn read(connection: &Connection, name: &str, now: u64) -> Result<Self, Failure> {
+        if let Some(mut row) = connection.row(FIND_TOPIC, &[text(name), integer(now)])? {
+            let (id, subscribed) = (row.integer()?, row.flag()?);
+            // Whoever subscribes to a topic that has none yet starts by looking.
+            let idle = row.flag()? || !subscribed;
+            return Ok(Self {
+                id,
+                subscribed,
+                idle,
+                busy_now: false,
+            });
+        }
+        let id = create_topic(connection, name)?;
+        Ok(Self {
+            id,
+            subscribed: false,
+            idle: true,
+            busy_now: false,
+        })
+    }
+}
+
+/// Returns the id of a topic, which may have been there.
+pub(crate) fn create_topic(connection: &Connection, name: &str) -> Result<i64, Failure> {
+    connection
+        .row(CREATE_TOPIC, &[text(name)])?
+        .ok_or_else(|| Failure::Other("a new topic has no id".into()))?
+        .integer()
+}

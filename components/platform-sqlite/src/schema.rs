@@ -1,0 +1,165 @@
+//! The tables, and how a database of an earlier version comes to have them.
+//!
+//! `PRAGMA user_version` counts the migrations that a database has seen. Each
+//! runs in a transaction that looks at the count again, so several processes may
+//! start at once.
+
+use crate::{
+    connection::{Connection, Durability},
+    failure::Failure,
+};
+
+/// The steps from version N to version N + 1. Never change one: add one.
+const MIGRATIONS: [&[&str]; 1] = [V1];
+
+/// What this adapter reads and writes.
+pub(crate) const VERSION: u32 = MIGRATIONS.len() as u32;
+
+/// `deliveries.state` is one of
+///
+/// 1. ready: waits for its `due_ms`,
+/// 2. leased: is being handled, until its `due_ms`,
+/// 3. blocking: dead, and those behind it wait,
+/// 4. waiting: for an earlier one with its key,
+/// 5. dead, and those behind it went on.
+///
+/// The first two can fall due. The first three hold their ordering key: at most
+/// one delivery of a subscription and key is in any of them, which the index
+/// `deliveries_holding` enforces. The numbers stand in the statements as they
+/// are, because a parameter would keep SQLite from using the partial indexes.
+const V1: &[&str] = &[
+    // `entries` and `blobs` repeat, as JSON, what the tables of these names hold
+    // about the document: a write that changes neither leaves them alone.
+    "CREATE TABLE documents (
+        id INTEGER PRIMARY KEY,
+        collection TEXT NOT NULL,
+        key TEXT NOT NULL,
+        version INTEGER NOT NULL,
+        created_ms INTEGER NOT NULL,
+        updated_ms INTEGER NOT NULL,
+        entries TEXT NOT NULL,
+        blobs TEXT NOT NULL,
+        value BLOB NOT NULL,
+        UNIQUE (collection, key)
+    ) STRICT",
+    "CREATE TABLE entries (
+        collection TEXT NOT NULL,
+        name TEXT NOT NULL,
+        value TEXT NOT NULL,
+        key TEXT NOT NULL,
+        document INTEGER NOT NULL,
+        PRIMARY KEY (collection, name, value, key)
+    ) STRICT, WITHOUT ROWID",
+    // Where the versions of removed documents go on from.
+    "CREATE TABLE removals (
+        collection TEXT NOT NULL,
+        key TEXT NOT NULL,
+        version INTEGER NOT NULL,
+        removed_ms INTEGER NOT NULL,
+        PRIMARY KEY (collection, key)
+    ) STRICT, WITHOUT ROWID",
+    "CREATE INDEX removals_by_time ON removals (removed_ms)",
+    // An upload is a blob without a digest. `unreferenced_ms` is when the last
+    // document let go of it, or when it was begun.
+    "CREATE TABLE blobs (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        digest TEXT UNIQUE,
+        size INTEGER NOT NULL,
+        unreferenced_ms INTEGER
+    ) STRICT",
+    "CREATE INDEX blobs_unreferenced ON blobs (unreferenced_ms)
+        WHERE unreferenced_ms IS NOT NULL",
+    // The id is made of the blob's and the position, see `upload::chunk_id`.
+    "CREATE TABLE chunks (
+        id INTEGER PRIMARY KEY,
+        content BLOB NOT NULL
+    ) STRICT",
+    "CREATE TABLE blob_references (
+        blob INTEGER NOT NULL,
+        document INTEGER NOT NULL,
+        PRIMARY KEY (blob, document)
+    ) STRICT, WITHOUT ROWID",
+    "CREATE TABLE topics (
+        id INTEGER PRIMARY KEY,
+        name TEXT NOT NULL UNIQUE
+    ) STRICT",
+    "CREATE TABLE events (
+        sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+        id TEXT NOT NULL UNIQUE,
+        topic INTEGER NOT NULL,
+        kind TEXT NOT NULL,
+        subject TEXT,
+        published_ms INTEGER NOT NULL,
+        not_before_ms INTEGER,
+        envelope BLOB NOT NULL
+    ) STRICT",
+    "CREATE INDEX events_by_topic ON events (topic, sequence)",
+    "CREATE INDEX events_by_time ON events (published_ms)",
+    "CREATE TABLE subscriptions (
+        id INTEGER PRIMARY KEY,
+        topic INTEGER NOT NULL,
+        service TEXT NOT NULL,
+        max_attempts INTEGER NOT NULL,
+        backoff_base_ms INTEGER NOT NULL,
+        backoff_cap_ms INTEGER NOT NULL,
+        blocks INTEGER NOT NULL,
+        settled INTEGER NOT NULL DEFAULT 0,
+        retried INTEGER NOT NULL DEFAULT 0,
+        UNIQUE (topic, service)
+    ) STRICT",
+    // `attempt` only grows, so that a lease from before a replay stays void;
+    // `forgiven` is what of it the latest replay took off. `due_ms` of a leased
+    // one is when the lease runs out. A settled delivery has no row.
+    "CREATE TABLE deliveries (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        subscription INTEGER NOT NULL,
+        event INTEGER NOT NULL,
+        subject TEXT,
+        state INTEGER NOT NULL,
+        attempt INTEGER NOT NULL DEFAULT 0,
+        forgiven INTEGER NOT NULL DEFAULT 0,
+        due_ms INTEGER NOT NULL,
+        died_ms INTEGER,
+        reason TEXT,
+        UNIQUE (event, subscription)
+    ) STRICT",
+    "CREATE INDEX deliveries_due ON deliveries (subscription, due_ms) WHERE state <= 2",
+    "CREATE UNIQUE INDEX deliveries_holding ON deliveries (subscription, subject)
+        WHERE subject IS NOT NULL AND state <= 3",
+    "CREATE INDEX deliveries_waiting ON deliveries (subscription, subject, event)
+        WHERE state = 4",
+    "CREATE INDEX deliveries_dead ON deliveries (died_ms) WHERE died_ms IS NOT NULL",
+];
+
+/// Bring the database up to date.
+pub(crate) fn migrate(connection: &Connection) -> Result<(), Failure> {
+    let found = version(connection)?;
+    if found > VERSION {
+        return Err(Failure::NewerSchema(found));
+    }
+    if found == VERSION {
+        return Ok(());
+    }
+    // Readers and one writer at a time do not wait for each other. It is a
+    // property of the file, and cannot be set inside a transaction.
+    connection.execute("PRAGMA journal_mode = WAL", &[])?;
+    connection.transaction(Durability::Full, || {
+        let found = version(connection)?;
+        for steps in MIGRATIONS.iter().skip(found as usize) {
+            for step in *steps {
+                connection.execute(step, &[])?;
+            }
+        }
+        if found < VERSION {
+            connection.execute(&format!("PRAGMA user_version = {VERSION}"), &[])?;
+        }
+        Ok(())
+    })
+}
+
+fn version(connection: &Connection) -> Result<u32, Failure> {
+    connection
+        .row("PRAGMA user_version", &[])?
+        .ok_or_else(|| Failure::Other("`PRAGMA user_version` gave no row".into()))?
+        .unsigned()
+}

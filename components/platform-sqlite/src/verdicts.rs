@@ -1,0 +1,155 @@
+//! What a consumer says about the deliveries it leased.
+//!
+//! Each function returns `None` if the lease is lost. Nothing was written then.
+
+use std::collections::HashMap;
+
+use crate::{
+    bindings::deliveries::{Burial, Fate, Lease, Return},
+    connection::Connection,
+    failure::Failure,
+    row::{integer, text},
+    subscriptions::Terms,
+    succession::{Dying, promote, shorten},
+};
+
+/// A lease that ran out still counts, until the next claim takes it over.
+const FIND: &str = "SELECT d.subscription, d.subject, d.attempt - d.forgiven,
+        s.max_attempts, s.backoff_base_ms, s.backoff_cap_ms, s.blocks
+    FROM deliveries AS d JOIN subscriptions AS s ON s.id = d.subscription
+    WHERE d.id = ?1 AND d.attempt = ?2 AND d.state = 2";
+const SETTLE: &str = "DELETE FROM deliveries WHERE id = ?1 AND attempt = ?2 AND state = 2
+    RETURNING subscription, subject";
+const COUNT_SETTLED: &str = "UPDATE subscriptions SET settled = settled + ?2 WHERE id = ?1";
+const EXTEND: &str = "UPDATE deliveries SET due_ms = ?3
+    WHERE id = ?1 AND attempt = ?2 AND state = 2 RETURNING id";
+const RELEASE: &str = "UPDATE deliveries SET state = 1, due_ms = ?2, reason = ?3 WHERE id = ?1";
+const COUNT_RETRIED: &str = "UPDATE subscriptions SET retried = retried + 1 WHERE id = ?1";
+
+/// A delivery under a lease that holds.
+struct Leased {
+    delivery: u64,
+    subscription: i64,
+    subject: Option<String>,
+    attempts: u32,
+    terms: Terms,
+}
+
+/// How many deliveries of each subscription a transaction has settled.
+#[derive(Default)]
+pub(crate) struct Settled {
+    counts: HashMap<i64, u64>,
+}
+
+impl Settled {
+    /// End a delivery for good. Returns whether the lease held.
+    pub(crate) fn settle(
+        &mut self,
+        connection: &Connection,
+        lease: Lease,
+    ) -> Result<bool, Failure> {
+        let settled = [integer(lease.delivery), integer(lease.attempt)];
+        let Some(mut row) = connection.row(SETTLE, &settled)? else {
+            return Ok(false);
+        };
+        let subscription = row.integer()?;
+        promote(connection, subscription, row.optional_text()?.as_deref())?;
+        *self.counts.entry(subscription).or_default() += 1;
+        Ok(true)
+    }
+
+    pub(crate) fn count(&self, connection: &Connection) -> Result<(), Failure> {
+        for (subscription, count) in &self.counts {
+            connection.execute(COUNT_SETTLED, &[integer(*subscription), integer(*count)])?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether a lease is still good.
+pub(crate) fn holds(connection: &Connection, lease: Lease) -> Result<bool, Failure> {
+    Ok(find(connection, lease)?.is_some())
+}
+
+pub(crate) fn extend(
+    connection: &Connection,
+    lease: Lease,
+    until: u64,
+) -> Result<Option<()>, Failure> {
+    let extended = [
+        integer(lease.delivery),
+        integer(lease.attempt),
+        integer(until),
+    ];
+    Ok(connection.row(EXTEND, &extended)?.map(drop))
+}
+
+pub(crate) fn release(
+    connection: &Connection,
+    back: &Return,
+    now: u64,
+) -> Result<Option<Fate>, Failure> {
+    let Some(leased) = find(connection, back.lease)? else {
+        return Ok(None);
+    };
+    if leased.attempts >= leased.terms.max_attempts {
+        leased.dying().die(connection, &back.reason, now)?;
+        return Ok(Some(Fate::Dead));
+    }
+    let wait = back.retry_after_ms.unwrap_or_else(|| {
+        leased
+            .terms
+            .backoff_ms(leased.attempts, rand::random_range(-1.0..=1.0))
+    });
+    let due = now.saturating_add(wait).min(i64::MAX as u64);
+    let returned = [
+        integer(leased.delivery),
+        integer(due),
+        text(shorten(&back.reason)),
+    ];
+    connection.execute(RELEASE, &returned)?;
+    count_retried(connection, leased.subscription)?;
+    Ok(Some(Fate::RetriedAtMs(due)))
+}
+
+pub(crate) fn bury(
+    connection: &Connection,
+    burial: &Burial,
+    now: u64,
+) -> Result<Option<()>, Failure> {
+    let Some(leased) = find(connection, burial.lease)? else {
+        return Ok(None);
+    };
+    leased.dying().die(connection, &burial.reason, now)?;
+    Ok(Some(()))
+}
+
+/// Note that a failed attempt is followed by another.
+pub(crate) fn count_retried(connection: &Connection, subscription: i64) -> Result<(), Failure> {
+    connection.execute(COUNT_RETRIED, &[integer(subscription)])
+}
+
+fn find(connection: &Connection, lease: Lease) -> Result<Option<Leased>, Failure> {
+    let wanted = [integer(lease.delivery), integer(lease.attempt)];
+    let Some(mut row) = connection.row(FIND, &wanted)? else {
+        return Ok(None);
+    };
+    Ok(Some(Leased {
+        delivery: lease.delivery,
+        subscription: row.integer()?,
+        subject: row.optional_text()?,
+        attempts: row.unsigned()?,
+        terms: Terms::read(&mut row)?,
+    }))
+}
+
+impl Leased {
+    fn dying(&self) -> Dying<'_> {
+        Dying {
+            delivery: self.delivery,
+            subscription: self.subscription,
+            subject: self.subject.as_deref(),
+            blocks: self.terms.blocks,
+        }
+    }
+}
