@@ -1,1 +1,43 @@
 #![doc = include_str!("../README.md")]
+
+mod assets;
+mod card;
+mod gallery;
+mod layout;
+mod media;
+
+use std::sync::LazyLock;
+
+use axum::{
+    Router,
+    response::Response,
+    routing::{get, post},
+};
+use emporium_sdk::service;
+use http::StatusCode;
+use spin_sdk::{http::Request, http_service};
+
+static ROUTES: LazyLock<Router> = LazyLock::new(|| {
+    service::finish(
+        Router::new()
+            .route("/", get(gallery::show).post(gallery::upload))
+            .route("/gallery/{uuid}", get(gallery::one))
+            .route("/gallery/{uuid}/card", get(gallery::card))
+            .route("/gallery/{uuid}/delete", post(gallery::delete))
+            .route("/static/{name}", get(assets::serve)),
+    )
+    .fallback(not_found)
+});
+
+#[http_service]
+async fn handle(request: Request) -> Response {
+    service::serve(&ROUTES, request).await
+}
+
+async fn not_found() -> Response {
+    layout::message(
+        StatusCode::NOT_FOUND,
+        "Nothing here",
+        "No page has this address. It may have moved, or never was.",
+    )
+}
