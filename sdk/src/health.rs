@@ -1,5 +1,7 @@
 //! `GET /{service}/health`: whether a service can do its work.
 
+use std::borrow::Cow;
+
 use axum::{
     Json,
     response::{IntoResponse, Response},
@@ -12,7 +14,7 @@ use utoipa::ToSchema;
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Check {
     /// What was looked at.
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
     /// Whether it works.
     pub healthy: bool,
     /// What is wrong with it.
@@ -22,10 +24,13 @@ pub struct Check {
 
 impl Check {
     /// What came of looking at `name`.
-    pub fn of<E: std::fmt::Display>(name: &'static str, result: Result<(), E>) -> Self {
+    pub fn of<E: std::fmt::Display>(
+        name: impl Into<Cow<'static, str>>,
+        result: Result<(), E>,
+    ) -> Self {
         let detail = result.err().map(|error| error.to_string());
         Self {
-            name,
+            name: name.into(),
             healthy: detail.is_none(),
             detail,
         }

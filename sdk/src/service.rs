@@ -27,11 +27,15 @@ pub const OPENAPI_PATH: &str = "/openapi.json";
 pub fn routes(routes: OpenApiRouter) -> Router {
     let (router, api): (Router, OpenApi) = routes.split_for_parts();
     let description = api.to_json().unwrap_or_default();
+    finish(router.route(
+        OPENAPI_PATH,
+        get(move || async move { ([("content-type", "application/json")], description) }),
+    ))
+}
+
+/// Answer what has no route with problem+json.
+pub fn finish(router: Router) -> Router {
     router
-        .route(
-            OPENAPI_PATH,
-            get(move || async move { ([("content-type", "application/json")], description) }),
-        )
         .fallback(no_such_route)
         .method_not_allowed_fallback(method_not_allowed)
 }

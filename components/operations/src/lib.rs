@@ -1,1 +1,41 @@
 #![doc = include_str!("../README.md")]
+
+mod dead_letters;
+mod docs;
+mod events;
+mod health;
+mod neighbours;
+mod openapi;
+mod subscriptions;
+mod tick;
+
+use std::sync::LazyLock;
+
+use axum::{Router, response::Response};
+use emporium_sdk::service;
+use spin_sdk::{http::Request, http_service};
+use utoipa::openapi::OpenApi;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+static ROUTES: LazyLock<Router> = LazyLock::new(|| {
+    let (router, own) = documented().split_for_parts();
+    service::finish(router.merge(openapi::routes(own)))
+});
+
+fn documented() -> OpenApiRouter {
+    OpenApiRouter::with_openapi(OpenApi::default())
+        .routes(routes!(health::platform))
+        .routes(routes!(health::own))
+        .routes(routes!(subscriptions::list))
+        .routes(routes!(events::list))
+        .routes(routes!(dead_letters::list))
+        .routes(routes!(dead_letters::replay_matching))
+        .routes(routes!(dead_letters::get, dead_letters::discard))
+        .routes(routes!(dead_letters::replay))
+        .routes(routes!(tick::tick))
+}
+
+#[http_service]
+async fn handle(request: Request) -> Response {
+    service::serve(&ROUTES, request).await
+}
