@@ -98,9 +98,18 @@ pub(crate) struct Dither {
     /// The SHA-256 of the PNG.
     pub(crate) digest: String,
     pub(crate) size_bytes: u64,
+    /// The small version: the image made small, then dithered.
+    pub(crate) preview: Preview,
     /// Pixels.
     pub(crate) width: u32,
     pub(crate) height: u32,
+}
+
+/// A small version of a result.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Preview {
+    pub(crate) digest: String,
+    pub(crate) size_bytes: u64,
 }
 
 impl Dither {
@@ -121,7 +130,7 @@ impl Document for Dither {
     }
 
     fn blobs(&self) -> Vec<String> {
-        vec![self.digest.clone()]
+        vec![self.digest.clone(), self.preview.digest.clone()]
     }
 }
 

@@ -16,8 +16,8 @@ use emporium_sdk::{
 
 use crate::{
     SERVICE,
-    dither::{Dither, Levels, Method, Recipe},
-    pictures,
+    dither::{Dither, Levels, Method, Preview, Recipe},
+    pictures::{self, Bounds, Encoding, Fit, Picture},
     read::all_of,
     source::Source,
 };
@@ -37,6 +37,9 @@ const REQUESTS: Subscription = Subscription {
 
 /// Originals are at most as large as an upload.
 const ORIGINAL_LIMIT: u64 = 8_000_000;
+
+/// Pixels; as wide as the thumbnails of `media`, to be laid over them.
+const PREVIEW_WIDTH: u32 = 480;
 
 /// Handle what is due.
 pub(crate) async fn react() -> Result<(), deliveries::Error> {
@@ -131,22 +134,42 @@ async fn make(source: &Source, recipe: &Recipe) -> Result<Result<Dither, String>
     let Some(original) = blob::read(&source.digest, ORIGINAL_LIMIT).await? else {
         return Err(Verdict::retry("the original cannot be read"));
     };
-    let levels = recipe.levels.get();
-    let picture = match pictures::dither(&original, levels, recipe.method.to_wit()) {
-        Ok(picture) => picture,
+    let (picture, preview) = match compute(&original, recipe) {
+        Ok(pictures) => pictures,
         Err(pictures::Error::Other(cause)) => return Err(Verdict::retry(cause)),
         Err(error) => return Ok(Err(reason(error))),
     };
     let blob = blobs::put(picture.content).await?;
+    let preview = blobs::put(preview.content).await?;
     Ok(Ok(Dither {
         uuid: recipe.uuid.clone(),
         levels: recipe.levels,
         method: recipe.method,
         digest: blob.digest,
         size_bytes: blob.size_bytes,
+        preview: Preview {
+            digest: preview.digest,
+            size_bytes: preview.size_bytes,
+        },
         width: picture.width,
         height: picture.height,
     }))
+}
+
+/// The result and its preview. Dithering what was made small keeps the dots of
+/// the preview whole; making small what was dithered would blur them away.
+fn compute(original: &[u8], recipe: &Recipe) -> Result<(Picture, Picture), pictures::Error> {
+    let (levels, method) = (recipe.levels.get(), recipe.method.to_wit());
+    let bounds = Bounds {
+        width: Some(PREVIEW_WIDTH),
+        height: None,
+        fit: Fit::Contain,
+    };
+    let small = pictures::resize(original, bounds, Encoding::Png)?;
+    Ok((
+        pictures::dither(original, levels, method)?,
+        pictures::dither(&small.content, levels, method)?,
+    ))
 }
 
 fn uploaded(dither: &Dither) -> DitherUploaded {

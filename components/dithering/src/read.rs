@@ -114,6 +114,9 @@ pub(crate) async fn list(Path(uuid): Path<String>) -> Result<Json<Vec<DitherView
 pub(crate) struct Options {
     /// `floyd-steinberg`, `bayer` or `atkinson`; the first if absent.
     method: Option<String>,
+    /// Of a file: the small version, 480 pixels wide.
+    #[serde(default)]
+    preview: bool,
 }
 
 /// Read the version that a path and query name.
@@ -162,9 +165,13 @@ pub(crate) async fn file(
                 "there is no such version; ask for it with POST on the path without `/file`",
             )
         })?;
+    let (digest, size_bytes) = match options.preview {
+        true => (dither.value.preview.digest, dither.value.preview.size_bytes),
+        false => (dither.value.digest, dither.value.size_bytes),
+    };
     Download {
-        digest: dither.value.digest,
-        size_bytes: dither.value.size_bytes,
+        digest,
+        size_bytes,
         content_type: "image/png".into(),
         file_name: format!("{uuid}-{}-{channels}.png", dither.value.method.name()),
         modified_at_ms: dither.updated_at_ms,
