@@ -1,0 +1,175 @@
+//! The databases of an application, one file each, and the connections kept open
+//! to them.
+
+use std::cell::Cell;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering::AcqRel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use rusqlite::hooks::Wal;
+use rusqlite::{Connection, OpenFlags};
+use tokio::sync::Notify;
+
+use super::guard::Guard;
+use crate::bindings::spin::sqlite::sqlite::Error;
+
+/// How many unused connections to a database are kept: more than one for each
+/// instance that is busy at a time buys nothing.
+const IDLE_LIMIT: usize = 32;
+
+/// How many compiled statements a connection keeps; an application has some
+/// dozens of them.
+const KEPT_STATEMENTS: usize = 256;
+
+/// After how many pages a write-ahead log is copied into its database; the figure
+/// is SQLite's.
+const CHECKPOINT_PAGES: i32 = 1000;
+
+thread_local! {
+    /// Whether SQLite found a database locked and would have waited for it.
+    static WOULD_WAIT: Cell<bool> = const { Cell::new(false) };
+    /// How long the write-ahead log was after the latest commit, in pages.
+    static LOG_PAGES: Cell<i32> = const { Cell::new(0) };
+}
+
+/// The databases of an application by label.
+pub(in crate::capability) struct Databases {
+    folder: PathBuf,
+    databases: Mutex<HashMap<String, Arc<Database>>>,
+}
+
+impl Databases {
+    /// Databases in files in `folder`.
+    pub(in crate::capability) fn new(folder: PathBuf) -> Self {
+        Self { folder, databases: Mutex::default() }
+    }
+
+    /// The database with this label, which must do as part of a file name.
+    pub(super) fn get(&self, label: &str) -> Result<Arc<Database>, Error> {
+        let mut databases = lock(&self.databases);
+        if let Some(database) = databases.get(label) {
+            return Ok(Arc::clone(database));
+        }
+        let permitted = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+        if label.is_empty() || !label.chars().all(permitted) {
+            return Err(Error::NoSuchDatabase);
+        }
+        let database = Arc::new(Database::new(self.folder.join(format!("sqlite-{label}.db"))));
+        databases.insert(label.to_owned(), Arc::clone(&database));
+        Ok(database)
+    }
+}
+
+/// A database and the connections to it that are not in use.
+pub(super) struct Database {
+    path: PathBuf,
+    idle: Mutex<Vec<Link>>,
+    /// Told when a transaction that may have held the write lock has ended.
+    pub(super) released: Notify,
+    checkpointing: AtomicBool,
+}
+
+/// A connection and what guards it.
+pub(super) struct Link {
+    pub(super) connection: Connection,
+    pub(super) guard: Arc<Guard>,
+}
+
+impl Database {
+    fn new(path: PathBuf) -> Self {
+        Self {
+            path,
+            idle: Mutex::default(),
+            released: Notify::new(),
+            checkpointing: AtomicBool::new(false),
+        }
+    }
+
+    /// How large the file is without its log.
+    #[cfg(test)]
+    pub(super) fn size(&self) -> u64 {
+        std::fs::metadata(&self.path).map_or(0, |file| file.len())
+    }
+
+    /// Take a connection that is as good as new.
+    pub(super) fn take(&self) -> rusqlite::Result<Link> {
+        let idle = lock(&self.idle).pop();
+        idle.map_or_else(|| Link::open(&self.path), Ok)
+    }
+
+    /// Give a connection back; one that cannot be made as good as new is closed.
+    pub(super) fn give_back(&self, link: Link) {
+        if !link.connection.is_autocommit() {
+            if link.connection.execute_batch("ROLLBACK").is_err() {
+                return;
+            }
+            self.released.notify_one();
+        }
+        if !link.guard.restore(&link.connection) {
+            return;
+        }
+        let mut idle = lock(&self.idle);
+        if idle.len() < IDLE_LIMIT {
+            idle.push(link);
+        }
+    }
+
+    /// Copy a log that has grown long into the database, on a thread of its own:
+    /// SQLite would do so in the commit that finds it long, holding up whatever
+    /// its thread serves.
+    pub(super) fn checkpoint_if_due(self: &Arc<Self>) {
+        if LOG_PAGES.replace(0) < CHECKPOINT_PAGES || self.checkpointing.swap(true, AcqRel) {
+            return;
+        }
+        let database = Arc::clone(self);
+        tokio::task::spawn_blocking(move || {
+            let done = Connection::open(&database.path)
+                .and_then(|connection| connection.query_row("PRAGMA wal_checkpoint", [], |_| Ok(())));
+            if let Err(error) = done {
+                tracing::warn!("checkpoint of {}: {error}", database.path.display());
+            }
+            database.checkpointing.store(false, std::sync::atomic::Ordering::Release);
+        });
+    }
+}
+
+impl Link {
+    fn open(path: &Path) -> rusqlite::Result<Self> {
+        // Without `SQLITE_OPEN_URI`: the path is a path.
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+            | OpenFlags::SQLITE_OPEN_CREATE
+            | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(path, flags)?;
+        connection.set_prepared_statement_cache_capacity(KEPT_STATEMENTS);
+        let guard = Guard::install(&connection)?;
+        connection.wal_hook(Some(|_: &Wal, pages| {
+            LOG_PAGES.set(pages);
+            Ok(())
+        }));
+        let link = Self { connection, guard };
+        link.never_wait()?;
+        Ok(link)
+    }
+
+    /// Have SQLite fail rather than wait for a lock: `Session` waits in its place,
+    /// without keeping the thread.
+    pub(super) fn never_wait(&self) -> rusqlite::Result<()> {
+        self.connection.busy_handler(Some(|_| {
+            WOULD_WAIT.set(true);
+            false
+        }))
+    }
+}
+
+/// Whether SQLite would have waited for a lock since the last call.
+///
+/// It would not where waiting is in vain, as for a transaction that began with
+/// reading what has been changed since.
+pub(super) fn would_wait() -> bool {
+    WOULD_WAIT.replace(false)
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
