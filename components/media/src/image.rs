@@ -1,11 +1,16 @@
 //! An image and the states it goes through.
 
 use emporium_sdk::{
-    document::{Document, Entry, entry},
+    document::{Document, Entry, Range, entry},
     event::now,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+
+/// The index of all images, in the order of upload.
+const BY_UPLOAD: &str = "uploaded";
+/// The index of images by status and upload.
+const BY_STATUS: &str = "status";
 
 /// How far an image has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -24,7 +29,7 @@ pub(crate) enum Status {
 }
 
 impl Status {
-    /// The name that callers and index entries use.
+    /// The name that callers and index values use.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Pending => "PENDING",
@@ -135,6 +140,24 @@ impl Image {
     }
 }
 
+/// Which index entries to list: all, or those of one status; in the order of
+/// upload either way.
+pub(crate) fn range(status: Option<Status>) -> Range {
+    match status {
+        None => Range {
+            index: BY_UPLOAD.into(),
+            from: None,
+            until: None,
+        },
+        // `0` is the character after `/`.
+        Some(status) => Range {
+            index: BY_STATUS.into(),
+            from: Some(format!("{}/", status.name())),
+            until: Some(format!("{}0", status.name())),
+        },
+    }
+}
+
 impl Document for Image {
     const COLLECTION: &'static str = "images";
 
@@ -144,8 +167,11 @@ impl Document for Image {
 
     fn entries(&self) -> Vec<Entry> {
         vec![
-            entry("uploaded", self.order()),
-            entry(self.status.name(), self.order()),
+            entry(BY_UPLOAD, self.order()),
+            entry(
+                BY_STATUS,
+                format!("{}/{}", self.status.name(), self.order()),
+            ),
         ]
     }
 

@@ -6,7 +6,7 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use emporium_sdk::{
-    document::{self, Listing, Order, Range, Selection, Stored},
+    document::{self, Listing, Order, Selection, Stored},
     extract::Query,
     paging::{PageOf, Paging},
     problem::Problem,
@@ -15,7 +15,7 @@ use http::{HeaderValue, header};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use crate::image::{Image, Status, Step};
+use crate::image::{Image, Status, Step, range};
 
 /// An image as callers see it.
 #[derive(Debug, Serialize, ToSchema)]
@@ -97,19 +97,15 @@ pub(crate) async fn list(
     Query(filter): Query<Filter>,
     paging: Paging,
 ) -> Result<Response, Problem> {
-    let index = match filter.status.as_deref() {
-        None => "uploaded",
-        Some(name) => Status::parse(name).map(Status::name).ok_or_else(|| {
+    let status = match filter.status.as_deref() {
+        None => None,
+        Some(name) => Some(Status::parse(name).ok_or_else(|| {
             Problem::bad_request("invalid-query", format!("`{name}` is not a status"))
                 .field("status")
-        })?,
+        })?),
     };
     let page = document::list::<Image>(Listing {
-        selection: Selection::Within(Range {
-            index: index.into(),
-            from: None,
-            until: None,
-        }),
+        selection: Selection::Within(range(status)),
         order: Order::Descending,
         limit: paging.limit,
         cursor: paging.cursor.clone(),
