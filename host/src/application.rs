@@ -1,0 +1,285 @@
+//! An application: its manifest, its compiled components and their grants.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+    thread,
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result, anyhow, bail};
+use futures::future::BoxFuture;
+use http::{Request, Response};
+use wasmtime::{
+    Engine, Store,
+    component::{Component, InstancePre, Linker},
+};
+use wasmtime_wasi::{FsPerms, WasiCtx};
+use wasmtime_wasi_http::{WasiBody, p3::bindings::ServicePre};
+
+use crate::{
+    Options, Source,
+    cache::{Cache, Key},
+    capability::{Capabilities, CapabilitiesConfig, CapabilityState, Grants, ParsedGrants},
+    clock, compose, deny, engine,
+    error::Anyhow as _,
+    manifest::{self, Manifest},
+    net::PermittedNetworks,
+    outbound::{ChainTarget, OutboundHttp, ServiceChain},
+    output::Output,
+    state::{self, State},
+};
+
+/// What is loaded once and shared by everything that runs.
+pub(crate) struct Application {
+    pub(crate) options: Options,
+    pub(crate) manifest: Manifest,
+    pub(crate) variables: BTreeMap<String, String>,
+    pub(crate) engine: Engine,
+    pub(crate) capabilities: Capabilities,
+    base: PathBuf,
+    cache: Cache,
+    linker: Linker<State>,
+    units: Mutex<BTreeMap<String, Arc<Unit>>>,
+    _ticker: engine::Ticker,
+}
+
+/// A component, ready to be instantiated with its own grants.
+pub(crate) struct Unit {
+    pub(crate) id: String,
+    pub(crate) pre: InstancePre<State>,
+    /// Present if the component handles HTTP.
+    pub(crate) service: Option<ServicePre<State>>,
+    grants: Arc<ParsedGrants>,
+    environment: Vec<(String, String)>,
+    files: Vec<(PathBuf, String)>,
+    output: Output,
+}
+
+/// Reads the manifest `options` name. Also says which folder its paths are
+/// relative to.
+pub(crate) fn read_manifest(options: &Options) -> Result<(Manifest, PathBuf)> {
+    let profile = options.profile.as_deref();
+    let (text, file, base) = match &options.manifest {
+        Source::Text { text, base } => (text.clone(), "manifest".into(), base.clone()),
+        Source::File(path) => {
+            let text = fs::read_to_string(path).with_context(|| {
+                format!(
+                    "reading the manifest {}; name another with -f",
+                    path.display()
+                )
+            })?;
+            (
+                text,
+                path.display().to_string(),
+                path.parent().map(PathBuf::from).unwrap_or_default(),
+            )
+        }
+    };
+    Ok((Manifest::parse(&text, &file, profile)?, base))
+}
+
+impl Application {
+    /// Loads all components that have a trigger; the others when they are
+    /// asked for.
+    pub(crate) fn load(options: Options) -> Result<Arc<Self>> {
+        let application = Arc::new(Self::open(options)?);
+        let ids: Vec<_> = application.manifest.triggered().collect();
+        thread::scope(|scope| {
+            let loading: Vec<_> = ids
+                .iter()
+                .map(|id| scope.spawn(|| application.unit(id)))
+                .collect();
+            loading.into_iter().try_for_each(|unit| {
+                unit.join()
+                    .map_err(|_| anyhow!("a component crashed the compiler"))?
+                    .map(drop)
+            })
+        })?;
+        Ok(application)
+    }
+
+    /// As `load`, without loading any component.
+    pub(crate) fn open(options: Options) -> Result<Self> {
+        let (manifest, base) = read_manifest(&options)?;
+        let variables = options.variables.resolve(&manifest.variables)?;
+        let engine = engine::new(&options.limits)?;
+        let mut linker = Linker::new(&engine);
+        state::add_to_linker(&mut linker).anyhow()?;
+        let networks = match options.allow_private_networks {
+            true => PermittedNetworks::all(),
+            false => PermittedNetworks::default(),
+        };
+        Ok(Self {
+            capabilities: Capabilities::open(CapabilitiesConfig {
+                state: options.state.clone(),
+                networks,
+            })?,
+            cache: Cache::open(options.state.join("code"))?,
+            _ticker: engine::Ticker::start(&engine)?,
+            units: Mutex::default(),
+            options,
+            manifest,
+            variables,
+            engine,
+            base,
+            linker,
+        })
+    }
+
+    /// The component `id`, loaded if it is not yet.
+    pub(crate) fn unit(&self, id: &str) -> Result<Arc<Unit>> {
+        let loaded = || self.units.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(unit) = loaded().get(id) {
+            return Ok(unit.clone());
+        }
+        let declared = self
+            .manifest
+            .components
+            .get(id)
+            .with_context(|| format!("there is no component {id:?}"))?;
+        let unit = Arc::new(
+            self.load_unit(id, declared)
+                .with_context(|| format!("loading component {id:?}"))?,
+        );
+        loaded().insert(id.into(), unit.clone());
+        Ok(unit)
+    }
+
+    fn load_unit(&self, id: &str, declared: &manifest::Component) -> Result<Unit> {
+        let component = self.component(id, declared)?;
+        let mut linker = self.linker.clone();
+        deny::add_to_linker(&mut linker, &self.engine, &component).anyhow()?;
+        let pre = linker.instantiate_pre(&component).map_err(|error| {
+            anyhow!("{error:#}; `emporium doctor` says which import is not satisfied")
+        })?;
+        let files = declared.files.iter().map(|mount| {
+            let source = self.base.join(&mount.source);
+            if !source.is_dir() {
+                bail!("files: {} is not a folder", source.display());
+            }
+            Ok((source, mount.destination.clone()))
+        });
+        let components: Vec<_> = self.manifest.components.keys().cloned().collect();
+        Ok(Unit {
+            id: id.into(),
+            service: ServicePre::new(pre.clone()).ok(),
+            pre,
+            grants: Arc::new(ParsedGrants::parse(self.grants(id, declared), &components)?),
+            environment: declared.environment.clone().into_iter().collect(),
+            files: files.collect::<Result<_>>()?,
+            output: Output::new(id, self.options.show_output),
+        })
+    }
+
+    fn grants(&self, id: &str, declared: &manifest::Component) -> Grants {
+        let resolve = |template: &manifest::Template| template.resolve(&self.variables);
+        Grants {
+            component: id.into(),
+            key_value_stores: declared.key_value_stores.iter().cloned().collect(),
+            sqlite_databases: declared.sqlite_databases.iter().cloned().collect(),
+            allowed_outbound_hosts: declared
+                .allowed_outbound_hosts
+                .iter()
+                .map(|host| (host.is_literal(), resolve(host)))
+                // As under Spin, a variable without a value allows nothing.
+                .filter(|(literal, host)| {
+                    *literal || !matches!(host.as_str(), "" | "http://" | "https://")
+                })
+                .map(|(_, host)| host)
+                .collect(),
+            variables: declared
+                .variables
+                .iter()
+                .map(|(name, value)| (name.clone(), resolve(value)))
+                .collect(),
+        }
+    }
+
+    /// The composed and compiled code, from the cache if nothing changed.
+    pub(crate) fn component(&self, id: &str, declared: &manifest::Component) -> Result<Component> {
+        let root = self.read(&declared.source)?;
+        let mut key = Key::new(&self.engine);
+        key.add(&root);
+        let mut parts = Vec::new();
+        for (name, dependency) in &declared.dependencies {
+            let bytes = self.read(&dependency.source)?;
+            key.add(name.as_str().as_bytes());
+            key.add(dependency.export.as_deref().unwrap_or_default().as_bytes());
+            key.add(
+                dependency
+                    .inherited
+                    .names()
+                    .collect::<Vec<_>>()
+                    .join(",")
+                    .as_bytes(),
+            );
+            key.add(&bytes);
+            let (export, inherited) = (dependency.export.as_deref(), &dependency.inherited);
+            parts.push(compose::Part {
+                name,
+                export,
+                inherited,
+                bytes,
+            });
+        }
+        self.cache
+            .get(&self.engine, key, || compose::compose(id, root, parts))
+    }
+
+    fn read(&self, source: &Path) -> Result<Vec<u8>> {
+        let path = self.base.join(source);
+        fs::read(&path).with_context(|| format!("reading {}; is it built?", path.display()))
+    }
+
+    /// The outbound HTTP of `unit`. Clones share their connections.
+    pub(crate) fn outbound(&self, unit: &Unit, chain: Arc<dyn ServiceChain>) -> OutboundHttp {
+        OutboundHttp::new(&self.capabilities, &unit.grants, chain)
+    }
+
+    /// A store for one instance of `unit`.
+    pub(crate) fn store(
+        &self,
+        unit: &Unit,
+        outbound: OutboundHttp,
+        time: Duration,
+    ) -> Result<Store<State>> {
+        let mut wasi = WasiCtx::builder();
+        wasi.envs(&unit.environment)
+            .stdout(unit.output.clone())
+            .stderr(unit.output.clone())
+            .wall_clock(clock::Wall(self.options.clock.clone()))
+            .monotonic_clock(clock::Monotonic::new(self.options.clock.clone()))
+            // Guests reach the network through capabilities that check it.
+            .allow_tcp(false)
+            .allow_udp(false);
+        for (source, destination) in &unit.files {
+            wasi.preopened_dir(source, destination, FsPerms::ReadOnly)
+                .anyhow()?;
+        }
+        let capabilities = CapabilityState::new(&self.capabilities, &unit.grants);
+        Ok(State::store(
+            &self.engine,
+            wasi.build(),
+            (capabilities, outbound),
+            self.options.limits.memory,
+            time,
+        ))
+    }
+}
+
+/// For instances that cannot call other components by name: Redis handlers,
+/// which under Spin run in another process than the HTTP trigger.
+pub(crate) struct NoChain;
+
+impl ServiceChain for NoChain {
+    fn call(
+        &self,
+        _: ChainTarget,
+        _: Request<WasiBody>,
+    ) -> BoxFuture<'static, wasmtime_wasi_http::Result<Response<WasiBody>>> {
+        Box::pin(async { Err(wasmtime_wasi_http::Error::DestinationNotFound) })
+    }
+}

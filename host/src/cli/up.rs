@@ -1,0 +1,113 @@
+//! `emporium up`: serves the application.
+
+use std::{net::SocketAddr, process::ExitCode, time::Duration};
+
+use anyhow::{Context as _, Result};
+use tokio::{
+    runtime,
+    signal::unix::{Signal, SignalKind, signal},
+};
+
+use super::App;
+use crate::{Host, Limits, Options};
+
+#[derive(clap::Args)]
+pub(super) struct Up {
+    #[command(flatten)]
+    app: App,
+    /// The address to serve HTTP on; port 0 takes a free one.
+    #[arg(long, default_value = "127.0.0.1:3000")]
+    listen: SocketAddr,
+    /// Do not show what components print.
+    #[arg(long, short)]
+    quiet: bool,
+    /// Let components reach private and loopback addresses which the manifest allows.
+    #[arg(long)]
+    allow_private_networks: bool,
+    /// Seconds between two calls of POST /platform/tick; 0 for none.
+    #[arg(long, default_value_t = 1)]
+    tick: u64,
+    /// Threads that serve HTTP [default: one per core].
+    #[arg(long)]
+    threads: Option<usize>,
+    /// Memory an instance may use, in MiB.
+    #[arg(long, default_value_t = 512)]
+    max_memory: usize,
+    /// Instances alive at once.
+    #[arg(long, default_value_t = 1000)]
+    max_instances: u32,
+    /// Requests an instance serves before it is replaced.
+    #[arg(long, default_value_t = 1024)]
+    reuse: u32,
+    /// HTTP requests handled at once; more are answered with 503.
+    #[arg(long, default_value_t = 512)]
+    max_requests: usize,
+    /// Largest request body, in MiB.
+    #[arg(long, default_value_t = 64)]
+    max_body: u64,
+    /// Seconds an HTTP handler may take to answer.
+    #[arg(long, default_value_t = 30)]
+    request_timeout: u64,
+    /// Seconds a Redis handler may take.
+    #[arg(long, default_value_t = 60)]
+    handler_timeout: u64,
+    /// Messages of one channel handled at once [default: one per core].
+    #[arg(long)]
+    handlers: Option<usize>,
+    /// Handle every message of a channel, instead of merging those that wait.
+    #[arg(long)]
+    no_coalesce: bool,
+}
+
+impl Up {
+    fn options(&self) -> Options {
+        let defaults = Limits::default();
+        let mut options = self.app.options();
+        options.listen = self.listen;
+        options.show_output = !self.quiet;
+        options.allow_private_networks = self.allow_private_networks;
+        options.tick = (self.tick > 0).then(|| Duration::from_secs(self.tick));
+        options.threads = self.threads.unwrap_or(options.threads);
+        options.limits = Limits {
+            memory: self.max_memory << 20,
+            instances: self.max_instances,
+            reuse: self.reuse,
+            in_flight: self.max_requests,
+            body: self.max_body << 20,
+            request_deadline: Duration::from_secs(self.request_timeout),
+            handler_deadline: Duration::from_secs(self.handler_timeout),
+            handlers: self.handlers.unwrap_or(defaults.handlers),
+            coalesce: !self.no_coalesce,
+            ..defaults
+        };
+        options
+    }
+
+    pub(super) fn run(self) -> Result<ExitCode> {
+        let runtime = runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        runtime.block_on(async {
+            let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+            let host = Host::load(self.options())?;
+            let running = host.start().await?;
+            match running.address() {
+                Some(address) => println!("Serving http://{address}"),
+                None => println!("Serving"),
+            }
+            either(&mut interrupt, &mut terminate).await;
+            tracing::info!("draining; a second signal stops at once");
+            tokio::select! {
+                stopped = running.shutdown() => stopped.map(|()| ExitCode::SUCCESS).context("stopping"),
+                () = either(&mut interrupt, &mut terminate) => std::process::exit(130),
+            }
+        })
+    }
+}
+
+async fn either(interrupt: &mut Signal, terminate: &mut Signal) {
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+}

@@ -1,0 +1,197 @@
+//! The Redis trigger: messages of a channel, each handled by a fresh instance.
+//!
+//! Under Spin one message of an address is handled at a time and a lost
+//! connection ends the process. Here a channel has as many handlers as the
+//! limits say, and reconnecting is the matter of the subscription.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use anyhow::{Context as _, Result, anyhow, bail};
+use tokio::{
+    sync::{Semaphore, watch},
+    task::JoinSet,
+};
+use wasmtime::component::{ComponentType, Lift, TypedFunc};
+
+use crate::{
+    application::{Application, NoChain, Unit},
+    error::Anyhow as _,
+    redis::Subscription,
+};
+
+const INTERFACE: &str = "spin:redis/inbound-redis@3.0.0";
+
+/// A channel of a server, and who listens to it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Channel {
+    pub(crate) address: String,
+    pub(crate) name: String,
+}
+
+/// The channels of the manifest, with their variables put in, and the
+/// components that listen to each.
+pub(crate) fn channels(application: &Application) -> BTreeMap<Channel, Vec<String>> {
+    let mut channels: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for trigger in &application.manifest.redis {
+        let address = trigger.address.resolve(&application.variables);
+        let name = trigger.channel.resolve(&application.variables);
+        channels
+            .entry(Channel { address, name })
+            .or_default()
+            .push(trigger.component.clone());
+    }
+    channels
+}
+
+/// Subscribes to every channel, then handles messages until `stopped`, and
+/// waits for the handlers that run.
+pub(crate) async fn subscribe(
+    application: &Arc<Application>,
+    stopped: &watch::Receiver<bool>,
+) -> Result<JoinSet<()>> {
+    let mut listeners = JoinSet::new();
+    for (channel, components) in channels(application) {
+        for id in components {
+            let unit = application.unit(&id)?;
+            if unit
+                .pre
+                .component()
+                .get_export_index(None, INTERFACE)
+                .is_none()
+            {
+                bail!("component {id:?} has a Redis trigger but does not export `{INTERFACE}`");
+            }
+            let redis = application.capabilities.redis();
+            let subscription = redis
+                .subscribe(
+                    &RedisAddress::parse(&channel.address)?,
+                    std::slice::from_ref(&channel.name),
+                )
+                .await
+                .with_context(|| {
+                    format!("subscribing to {:?} at {}", channel.name, channel.address)
+                })?;
+            let listener = Listener {
+                application: application.clone(),
+                unit,
+                channel: channel.name.clone(),
+            };
+            listeners.spawn(listener.listen(subscription, stopped.clone()));
+        }
+    }
+    Ok(listeners)
+}
+
+/// Publishes an empty message on every channel: services look for work that
+/// was left when the host last stopped.
+pub(crate) async fn wake_all(application: &Application) {
+    for channel in channels(application).into_keys() {
+        let redis = application.capabilities.redis();
+        if let Err(error) = publish(&application, &channel).await {
+            tracing::warn!("waking {:?}: {error:#}", channel.name);
+        }
+    }
+}
+
+struct Listener {
+    application: Arc<Application>,
+    unit: Arc<Unit>,
+    channel: String,
+}
+
+impl Listener {
+    async fn listen(self, mut subscription: Subscription, mut stopped: watch::Receiver<bool>) {
+        let limits = &self.application.options.limits;
+        let room = Arc::new(Semaphore::new(limits.handlers.max(1)));
+        let mut handlers = JoinSet::new();
+        let listener = Arc::new(self);
+        loop {
+            let message = tokio::select! {
+                _ = stopped.wait_for(|stopped| *stopped) => break,
+                Some(_) = handlers.join_next() => continue,
+                message = subscription.next() => message,
+            };
+            let Some(mut message) = message else { break };
+            // While all handlers are busy, messages wait. Where the one that
+            // waits subsumes the others, it waits alone.
+            let permit = loop {
+                tokio::select! {
+                    biased;
+                    permit = room.clone().acquire_owned() => break permit,
+                    Some(newer) = subscription.next(), if listener.application.options.limits.coalesce => message = newer,
+                }
+            };
+            let listener = listener.clone();
+            handlers.spawn(async move {
+                let _permit = permit;
+                listener.handle(message).await;
+            });
+        }
+        while handlers.join_next().await.is_some() {}
+    }
+
+    async fn handle(&self, message: Vec<u8>) {
+        let deadline = self.application.options.limits.handler_deadline;
+        let outcome = tokio::time::timeout(
+            deadline,
+            handle(&self.application, &self.unit, message, deadline),
+        )
+        .await;
+        let outcome =
+            outcome.unwrap_or_else(|_| Err(anyhow!("it did not end within {deadline:?}")));
+        if let Err(error) = outcome {
+            tracing::error!(
+                component = self.unit.id,
+                channel = self.channel,
+                "the Redis handler failed: {error:#}"
+            );
+        }
+    }
+}
+
+/// The errors of `spin:redis`.
+#[derive(ComponentType, Debug, Lift)]
+#[component(variant)]
+enum RedisError {
+    #[component(name = "invalid-address")]
+    InvalidAddress,
+    #[component(name = "too-many-connections")]
+    TooManyConnections,
+    #[component(name = "type-error")]
+    TypeError,
+    #[component(name = "other")]
+    Other(String),
+}
+
+type HandleMessage = TypedFunc<(Vec<u8>,), (Result<(), RedisError>,)>;
+
+async fn handle(
+    application: &Application,
+    unit: &Unit,
+    message: Vec<u8>,
+    time: Duration,
+) -> Result<()> {
+    // Under Spin the HTTP trigger is another process, so a Redis handler
+    // cannot call components by name.
+    let outbound = application.outbound(unit, Arc::new(NoChain));
+    let mut store = application.store(unit, outbound, time)?;
+    let instance = unit.pre.instantiate_async(&mut store).await.anyhow()?;
+    let interface = instance
+        .get_export_index(&mut store, None, INTERFACE)
+        .context("no handler")?;
+    let function = instance
+        .get_export_index(&mut store, Some(&interface), "handle-message")
+        .context("no function")?;
+    let function: HandleMessage = instance.get_typed_func(&mut store, &function).anyhow()?;
+    let handled = store.run_concurrent(async |accessor| {
+        let (handled,) = function.call_concurrent(accessor, (message,)).await?;
+        // What the handler left running is part of handling the message.
+        std::future::poll_fn(|cx| accessor.poll_no_interesting_tasks(cx)).await;
+        wasmtime::error::Ok::<Result<(), RedisError>>(handled)
+    });
+    match handled.await.flatten().anyhow()? {
+        Ok(()) => Ok(()),
+        Err(RedisError::Other(text)) => bail!("{text}"),
+        Err(error) => bail!("{error:?}"),
+    }
+}

@@ -1,0 +1,172 @@
+//! A host: an application loaded, and running.
+
+use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
+
+use anyhow::{Context as _, Result};
+use bytes::Bytes;
+use http::{Request, StatusCode, header};
+use http_body_util::Full;
+use tokio::{runtime, sync::watch, task::JoinSet};
+use wasmtime::{Store, component::Instance};
+
+use crate::{
+    Options, State,
+    application::{Application, NoChain},
+    error::Anyhow as _,
+    events,
+    http::Server,
+};
+
+/// The route that makes services look for work that is due.
+const TICK: &str = "/platform/tick";
+
+/// The variable that holds the token `TICK` asks for.
+const ADMIN_TOKEN: &str = "admin_token";
+
+/// An application, loaded. Hosts share nothing: a process can have several.
+pub struct Host {
+    application: Arc<Application>,
+}
+
+/// A host that serves its triggers.
+pub struct Running {
+    application: Arc<Application>,
+    server: Option<Arc<Server>>,
+    stop: watch::Sender<bool>,
+    listeners: JoinSet<()>,
+    /// Event handlers have their own threads, so that what they compute does
+    /// not delay requests, and so that a caller's runtime does not matter.
+    runtime: Option<runtime::Runtime>,
+}
+
+impl Host {
+    /// Reads the manifest and compiles its components. Everything that can be
+    /// wrong with them is found here.
+    pub fn load(options: Options) -> Result<Self> {
+        Ok(Self {
+            application: Application::load(options)?,
+        })
+    }
+
+    /// An instance of `component` with its own grants, to call its exports
+    /// directly. Its asynchronous exports are called in
+    /// `store.run_concurrent`.
+    pub async fn instance(&self, component: &str) -> Result<(Store<State>, Instance)> {
+        // What a test computes is the test's affair.
+        const UNLIMITED: Duration = Duration::from_secs(u32::MAX as u64);
+        let unit = self.application.unit(component)?;
+        let mut store = self.application.store(
+            &unit,
+            self.application.outbound(&unit, Arc::new(NoChain)),
+            UNLIMITED,
+        )?;
+        let instance = unit.pre.instantiate_async(&mut store).await.anyhow()?;
+        Ok((store, instance))
+    }
+
+    /// The folder of the databases.
+    pub fn state(&self) -> &Path {
+        &self.application.options.state
+    }
+
+    /// Starts the triggers.
+    pub async fn start(&self) -> Result<Running> {
+        let application = self.application.clone();
+        let runtime = runtime::Builder::new_multi_thread()
+            .thread_name("events")
+            .enable_all()
+            .build()?;
+        let (stop, stopped) = watch::channel(false);
+        let subscribing = {
+            let application = application.clone();
+            runtime.spawn(async move { events::subscribe(&application, &stopped).await })
+        };
+        let listeners = subscribing.await??;
+        let server = match application.manifest.http.is_empty() {
+            true => None,
+            false => Some(Arc::new(Server::start(&application)?)),
+        };
+        let mut running = Running {
+            application,
+            server,
+            stop,
+            listeners,
+            runtime: Some(runtime),
+        };
+        running.begin_to_tick();
+        Ok(running)
+    }
+}
+
+impl Running {
+    /// Where HTTP is served, if the application has routes.
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.server.as_ref().map(|server| server.address())
+    }
+
+    /// Wakes every channel once, and then calls [`TICK`] again and again.
+    fn begin_to_tick(&mut self) {
+        let Some(runtime) = &self.runtime else { return };
+        let (application, server) = (self.application.clone(), self.server.clone());
+        let mut stopped = self.stop.subscribe();
+        runtime.spawn(async move {
+            events::wake_all(&application).await;
+            let (Some(server), Some(period)) = (server, application.options.tick) else {
+                return;
+            };
+            let mut period = tokio::time::interval(period);
+            loop {
+                tokio::select! {
+                    _ = stopped.wait_for(|stopped| *stopped) => return,
+                    _ = period.tick() => {}
+                }
+                match tick(&application, &server).await {
+                    Ok(StatusCode::NOT_FOUND) => return,
+                    Ok(status) if status.is_success() => {}
+                    Ok(status) => tracing::warn!("{TICK} answered {status}"),
+                    Err(error) => return tracing::debug!("the ticker stopped: {error:#}"),
+                }
+            }
+        });
+    }
+
+    /// Takes on nothing new, waits for what is under way, and stops.
+    pub async fn shutdown(mut self) -> Result<()> {
+        self.stop.send_replace(true);
+        if let Some(server) = &self.server {
+            server.stop();
+        }
+        let drain = self.application.options.limits.drain;
+        let drained = tokio::time::timeout(drain, async {
+            while self.listeners.join_next().await.is_some() {}
+        });
+        if drained.await.is_err() {
+            tracing::warn!("some Redis handlers did not end within {drain:?}");
+        }
+        if let Some(server) = self.server.take() {
+            let joined = tokio::task::spawn_blocking(move || server.join());
+            joined.await.context("stopping the HTTP server")?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.stop.send_replace(true);
+        if let Some(server) = &self.server {
+            server.stop();
+        }
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+async fn tick(application: &Application, server: &Server) -> Result<StatusCode> {
+    let mut request = Request::post(TICK);
+    if let Some(token) = application.variables.get(ADMIN_TOKEN) {
+        request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
+    }
+    server.call(request.body(Full::new(Bytes::new()))?).await
+}

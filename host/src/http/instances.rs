@@ -1,0 +1,115 @@
+//! Instances of a component on one thread, used again and again.
+//!
+//! An instance has one request at a time, so that a trap fails exactly one
+//! request. Concurrency comes from having more instances.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result};
+use wasmtime::Store;
+use wasmtime_wasi_http::p3::bindings::Service;
+
+use crate::{
+    application::{Application, Unit},
+    error::Anyhow as _,
+    outbound::{OutboundHttp, ServiceChain},
+    state::State,
+};
+
+/// An instance nobody used for this long is dropped.
+const IDLE: Duration = Duration::from_secs(10);
+
+/// An instance that handles HTTP.
+pub(super) struct Instance {
+    pub(super) store: Store<State>,
+    pub(super) service: Service,
+    served: u32,
+    last_used: Instant,
+}
+
+/// The idle instances of one component.
+pub(super) struct Pool {
+    application: Arc<Application>,
+    unit: Arc<Unit>,
+    outbound: OutboundHttp,
+    idle: Mutex<Vec<Instance>>,
+}
+
+impl Pool {
+    pub(super) fn new(
+        application: Arc<Application>,
+        unit: Arc<Unit>,
+        chain: Arc<dyn ServiceChain>,
+    ) -> Self {
+        let outbound = application.outbound(&unit, chain);
+        Self {
+            application,
+            unit,
+            outbound,
+            idle: Mutex::default(),
+        }
+    }
+
+    /// The id of the component.
+    pub(super) fn id(&self) -> &str {
+        &self.unit.id
+    }
+
+    /// An idle instance, the one used last, or a new one.
+    pub(super) async fn take(&self) -> Result<Instance> {
+        let idle = self
+            .idle
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pop();
+        let mut instance = match idle {
+            Some(instance) => instance,
+            None => self.instantiate().await?,
+        };
+        instance.served += 1;
+        Ok(instance)
+    }
+
+    async fn instantiate(&self) -> Result<Instance> {
+        let time = self.application.options.limits.request_deadline;
+        let mut store = self
+            .application
+            .store(&self.unit, self.outbound.clone(), time)?;
+        let service = self
+            .unit
+            .service
+            .as_ref()
+            .context("the component does not export `wasi:http/handler`")?;
+        let service = service.instantiate_async(&mut store).await.anyhow()?;
+        Ok(Instance {
+            store,
+            service,
+            served: 0,
+            last_used: Instant::now(),
+        })
+    }
+
+    /// Takes back an instance that did well, unless it has served enough.
+    pub(super) fn put(&self, mut instance: Instance) {
+        let limits = &self.application.options.limits;
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        if instance.served < limits.reuse && idle.len() < limits.idle {
+            instance.last_used = Instant::now();
+            idle.push(instance);
+        }
+    }
+
+    /// Drops what nobody used for a while.
+    pub(super) fn trim(&self) {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        // The one used last is on top, so what is old is at the bottom.
+        let old = idle
+            .iter()
+            .take_while(|instance| instance.last_used.elapsed() > IDLE)
+            .count();
+        idle.drain(..old);
+    }
+}

@@ -1,0 +1,252 @@
+//! One thread's share of the HTTP trigger: routing, instances, and calls from
+//! one component to another.
+//!
+//! Each thread has its own runtime, its own connections and its own instances.
+//! No request crosses threads.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+};
+
+use anyhow::Result;
+use bytes::Bytes;
+use futures::{channel::mpsc, future::BoxFuture};
+use http::{HeaderValue, Request, Response};
+use http_body_util::{BodyExt as _, StreamBody};
+use hyper::body::Incoming;
+use wasmtime_wasi_http::{Error, WasiBody};
+
+use super::{
+    answer::{self, Body},
+    drive, headers,
+    headers::RouteHeaders,
+    instances::Pool,
+    problem::Problem,
+    router::{Found, Router},
+    upload::Upload,
+};
+use crate::{
+    Limits,
+    application::Application,
+    manifest::Route,
+    outbound::{ChainTarget, ServiceChain},
+};
+
+/// What the threads have in common.
+pub(super) struct Shared {
+    application: Arc<Application>,
+    router: Router,
+    /// The components with an HTTP trigger, in the order the router knows.
+    components: Vec<String>,
+    in_flight: AtomicUsize,
+}
+
+impl Shared {
+    pub(super) fn new(application: &Arc<Application>) -> Result<Arc<Self>> {
+        let triggers = &application.manifest.http;
+        let mut components: Vec<String> = triggers
+            .iter()
+            .map(|trigger| trigger.component.clone())
+            .collect();
+        components.sort();
+        components.dedup();
+        let index = |id: &str| components.iter().position(|component| component == id);
+        let routes = triggers.iter().filter_map(|trigger| match &trigger.route {
+            Route::Public(route) => Some((route.as_str(), index(&trigger.component)?)),
+            Route::Private => None,
+        });
+        let router = Router::new(routes).map_err(anyhow::Error::msg)?;
+        Ok(Arc::new(Self {
+            application: application.clone(),
+            router,
+            components,
+            in_flight: AtomicUsize::new(0),
+        }))
+    }
+}
+
+type Answer = Result<Response<WasiBody>, Error>;
+
+/// What one thread has of its own.
+pub(super) struct Worker {
+    shared: Arc<Shared>,
+    pools: Vec<Arc<Pool>>,
+    by_name: BTreeMap<String, usize>,
+    private: RouteHeaders,
+}
+
+/// Counts a request as in flight while it lives.
+struct InFlight(Arc<Shared>);
+
+impl InFlight {
+    fn enter(shared: &Arc<Shared>) -> Option<Self> {
+        let guard = Self(shared.clone());
+        let others = shared.in_flight.fetch_add(1, Relaxed);
+        (others < shared.application.options.limits.in_flight).then_some(guard)
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Relaxed);
+    }
+}
+
+impl Worker {
+    pub(super) fn new(shared: Arc<Shared>) -> Result<Arc<Self>> {
+        let units: Vec<_> = shared
+            .components
+            .iter()
+            .map(|id| shared.application.unit(id))
+            .collect::<Result<_>>()?;
+        Ok(Arc::new_cyclic(|this: &Weak<Self>| Self {
+            by_name: shared.components.iter().cloned().zip(0..).collect(),
+            pools: units
+                .into_iter()
+                .map(|unit| {
+                    let chain = Arc::new(Internal(this.clone()));
+                    Arc::new(Pool::new(shared.application.clone(), unit, chain))
+                })
+                .collect(),
+            private: RouteHeaders::of_private(),
+            shared,
+        }))
+    }
+
+    /// Answers a request from outside.
+    pub(super) async fn answer(
+        &self,
+        request: Request<Incoming>,
+        client: &HeaderValue,
+    ) -> Response<Body> {
+        let answer = async {
+            let limit = self.limits().body;
+            let (parts, body) = request.into_parts();
+            let body = Upload::new(body, limit).ok_or(Problem::BodyTooLarge)?;
+            self.route(Request::from_parts(parts, body), client).await
+        };
+        answer.await.unwrap_or_else(Problem::into_response)
+    }
+
+    /// Sends a request to the component its path is routed to.
+    pub(super) async fn route<B>(
+        &self,
+        mut request: Request<B>,
+        client: &HeaderValue,
+    ) -> Result<Response<Body>, Problem>
+    where
+        B: http_body::Body<Data = Bytes, Error: Into<Error>> + Send + 'static,
+    {
+        let uri = request.uri().clone();
+        let found = self
+            .shared
+            .router
+            .find(uri.path())
+            .ok_or(Problem::NoSuchRoute)?;
+        headers::set(request.headers_mut(), &found, &uri, client);
+        self.handle(found.component, request).await
+    }
+
+    async fn handle<B>(
+        &self,
+        component: usize,
+        request: Request<B>,
+    ) -> Result<Response<Body>, Problem>
+    where
+        B: http_body::Body<Data = Bytes, Error: Into<Error>> + Send + 'static,
+    {
+        let pool = self
+            .pools
+            .get(component)
+            .ok_or(Problem::NoSuchRoute)?
+            .clone();
+        let guard = InFlight::enter(&self.shared).ok_or(Problem::Overloaded)?;
+        let deadline = self.limits().request_deadline;
+        let (drive, answer) = drive::start(pool, request, deadline, guard);
+        answer::wait(drive, answer).await
+    }
+
+    /// Sends a request to the component another one means.
+    async fn chain(
+        &self,
+        target: ChainTarget,
+        mut request: Request<WasiBody>,
+    ) -> Result<Response<Body>, Error> {
+        let client = HeaderValue::from_static("127.0.0.1:0");
+        let answer = match target {
+            ChainTarget::ToSelf => self.route(request, &client).await,
+            ChainTarget::Component(id) => {
+                let component = self
+                    .by_name
+                    .get(&id)
+                    .copied()
+                    .ok_or(Error::DestinationNotFound)?;
+                let (uri, headers) = (request.uri().clone(), &self.private);
+                let found = Found {
+                    component,
+                    headers,
+                    path_info: uri.path().into(),
+                    parameters: Vec::new(),
+                };
+                headers::set(request.headers_mut(), &found, &uri, &client);
+                self.handle(component, request).await
+            }
+        };
+        Ok(answer.unwrap_or_else(Problem::into_response))
+    }
+
+    pub(super) fn limits(&self) -> &Limits {
+        &self.shared.application.options.limits
+    }
+
+    /// Whether a request is in flight on any thread.
+    pub(super) fn busy(&self) -> bool {
+        self.shared.in_flight.load(Relaxed) > 0
+    }
+
+    /// Drops instances nobody used for a while.
+    pub(super) fn trim(&self) {
+        self.pools.iter().for_each(|pool| pool.trim());
+    }
+}
+
+/// Calls between components of the application, by name. Weak: the instances
+/// of a worker hold on to it.
+struct Internal(Weak<Worker>);
+
+impl ServiceChain for Internal {
+    fn call(&self, target: ChainTarget, request: Request<WasiBody>) -> BoxFuture<'static, Answer> {
+        let Some(worker) = self.0.upgrade() else {
+            return Box::pin(async { Err(Error::DestinationNotFound) });
+        };
+        // On a task of its own: an instance cannot run inside another one.
+        let called = tokio::spawn(async move { worker.chain(target, request).await });
+        Box::pin(async move {
+            let answer = called.await.map_err(|_| Error::ConnectionTerminated)?;
+            Ok(answer?.map(detach))
+        })
+    }
+}
+
+/// Lets a task of its own read `body`, which makes its guest run.
+fn detach(mut body: Body) -> WasiBody {
+    if let Body::Whole(bytes) = body {
+        return http_body_util::Full::new(bytes)
+            .map_err(|never| match never {})
+            .boxed_unsync();
+    }
+    let (mut frames, read) = mpsc::channel(0);
+    tokio::spawn(async move {
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|_| Error::HttpResponseIncomplete);
+            if futures::SinkExt::send(&mut frames, frame).await.is_err() {
+                return;
+            }
+        }
+    });
+    StreamBody::new(read).boxed_unsync()
+}

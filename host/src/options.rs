@@ -1,0 +1,129 @@
+//! How a host is set up, and the limits it keeps.
+
+use std::{net::SocketAddr, num::NonZero, path::PathBuf, thread, time::Duration};
+
+use crate::{Clock, Variables};
+
+/// What to load, and how.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The manifest.
+    pub manifest: Source,
+    /// The profile to apply.
+    pub profile: Option<String>,
+    /// The folder for databases, stores and compiled code.
+    pub state: PathBuf,
+    /// Where the values of variables come from.
+    pub variables: Variables,
+    /// The address to serve HTTP on; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// What requests and handlers may use.
+    pub limits: Limits,
+    /// The clock guests see.
+    pub clock: Clock,
+    /// Whether outbound requests may reach private and loopback addresses that
+    /// the manifest allows.
+    pub allow_private_networks: bool,
+    /// How often `POST /platform/tick` is called, if it is routed.
+    pub tick: Option<Duration>,
+    /// The threads that serve HTTP.
+    pub threads: usize,
+    /// Whether what guests print is shown.
+    pub show_output: bool,
+}
+
+/// A manifest in a file, or given as text.
+#[derive(Clone, Debug)]
+pub enum Source {
+    /// Paths in it are relative to its folder.
+    File(PathBuf),
+    /// Paths in it are relative to `base`.
+    Text {
+        /// The manifest.
+        text: String,
+        /// The folder that stands for the manifest's own.
+        base: PathBuf,
+    },
+}
+
+/// Limits on what guests use. Overload is answered, not stored.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Bytes of linear memory an instance may use.
+    pub memory: usize,
+    /// Instances alive at once, over all components.
+    pub instances: u32,
+    /// Requests an instance serves before it is replaced, which bounds what a
+    /// leaking guest can hoard.
+    pub reuse: u32,
+    /// Idle instances each thread keeps of each component.
+    pub idle: usize,
+    /// HTTP requests handled at once; more are answered with 503.
+    pub in_flight: usize,
+    /// Connections open at once; more wait to be accepted.
+    pub connections: usize,
+    /// Bytes a request body may have.
+    pub body: u64,
+    /// Bytes the head of a request may have.
+    pub head: usize,
+    /// How long an HTTP handler may take to answer, and may compute between
+    /// two parts of its answer.
+    pub request_deadline: Duration,
+    /// How long a Redis handler may take.
+    pub handler_deadline: Duration,
+    /// Messages of one channel handled at once.
+    pub handlers: usize,
+    /// Whether a message that waits subsumes those that come after it. Right
+    /// for wakes, which carry no truth; wrong for a channel whose payloads
+    /// matter.
+    pub coalesce: bool,
+    /// How long a shutdown waits for requests and handlers.
+    pub drain: Duration,
+}
+
+impl Options {
+    /// The defaults, for the manifest `source`.
+    pub fn new(source: Source) -> Self {
+        let base = match &source {
+            Source::File(path) => path.parent().map(PathBuf::from).unwrap_or_default(),
+            Source::Text { base, .. } => base.clone(),
+        };
+        Self {
+            manifest: source,
+            profile: None,
+            state: base.join(".emporium"),
+            variables: Variables::default(),
+            listen: SocketAddr::from(([127, 0, 0, 1], 3000)),
+            limits: Limits::default(),
+            clock: Clock::default(),
+            allow_private_networks: false,
+            tick: Some(Duration::from_secs(1)),
+            threads: cores(),
+            show_output: true,
+        }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            memory: 512 << 20,
+            instances: 1000,
+            reuse: 1024,
+            idle: 64,
+            in_flight: 512,
+            connections: 8192,
+            body: 64 << 20,
+            head: 64 << 10,
+            request_deadline: Duration::from_secs(30),
+            handler_deadline: Duration::from_secs(60),
+            handlers: cores(),
+            coalesce: true,
+            drain: Duration::from_secs(10),
+        }
+    }
+}
+
+fn cores() -> usize {
+    thread::available_parallelism().map_or(1, NonZero::get)
+}

@@ -1,0 +1,157 @@
+//! What belongs to one instance: its WASI context, its capabilities, and what
+//! it has left of memory and time.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use wasmtime::{
+    ResourceLimiter, Store, UpdateDeadline,
+    component::{Linker, ResourceTable},
+};
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
+
+use crate::{
+    capability::{self, CapabilityState, CapabilityView},
+    engine::TICK,
+    outbound::OutboundHttp,
+};
+
+/// The data of a store.
+pub struct State {
+    wasi: WasiCtx,
+    http: WasiHttpCtx,
+    table: ResourceTable,
+    capabilities: CapabilityState,
+    outbound: OutboundHttp,
+    memory: Memory,
+    allowance: Allowance,
+}
+
+/// The computing an instance has left, in ticks of the epoch. Shared with
+/// whoever renews it while the instance runs.
+#[derive(Clone)]
+pub(crate) struct Allowance(Arc<AtomicU32>);
+
+impl Allowance {
+    fn new(time: Duration) -> Self {
+        Self(Arc::new(AtomicU32::new(ticks(time))))
+    }
+
+    /// Gives the instance `time` to compute in from now on.
+    pub(crate) fn renew(&self, time: Duration) {
+        self.0.store(ticks(time), Relaxed);
+    }
+
+    fn spend(&self) -> Result<(), OutOfTime> {
+        let left = self.0.load(Relaxed).checked_sub(1).ok_or(OutOfTime)?;
+        self.0.store(left, Relaxed);
+        Ok(())
+    }
+}
+
+/// A guest computed for longer than it may.
+#[derive(Debug, thiserror::Error)]
+#[error("the handler computed for too long")]
+pub(crate) struct OutOfTime;
+
+impl State {
+    /// A store for one instance, with `time` to start in.
+    pub(crate) fn store(
+        engine: &wasmtime::Engine,
+        wasi: WasiCtx,
+        (capabilities, outbound): (CapabilityState, OutboundHttp),
+        memory: usize,
+        time: Duration,
+    ) -> Store<Self> {
+        let state = Self {
+            wasi,
+            http: WasiHttpCtx::new(),
+            table: ResourceTable::new(),
+            capabilities,
+            outbound,
+            memory: Memory { left: memory },
+            allowance: Allowance::new(time),
+        };
+        let mut store = Store::new(engine, state);
+        store.limiter(|state| &mut state.memory);
+        store.epoch_deadline_callback(|context| {
+            context.data().allowance.spend()?;
+            Ok(UpdateDeadline::Yield(1))
+        });
+        store.set_epoch_deadline(1);
+        store
+    }
+
+    /// The handle by which the instance is given more time.
+    pub(crate) fn allowance(&self) -> Allowance {
+        self.allowance.clone()
+    }
+}
+
+fn ticks(time: Duration) -> u32 {
+    u32::try_from(time.as_millis() / TICK.as_millis()).unwrap_or(u32::MAX)
+}
+
+/// Links every interface this host has.
+pub(crate) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> {
+    // The standard library of the wasm32-wasip2 target imports WASI 0.2.
+    wasmtime_wasi::p2::add_to_linker_async(linker)?;
+    wasmtime_wasi::p3::add_to_linker(linker)?;
+    wasmtime_wasi_http::p3::add_to_linker(linker)?;
+    capability::add_to_linker(linker)
+}
+
+impl WasiView for State {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView {
+            ctx: &mut self.wasi,
+            table: &mut self.table,
+        }
+    }
+}
+
+impl WasiHttpView for State {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        WasiHttpCtxView {
+            hooks: &mut self.outbound,
+            table: &mut self.table,
+            ctx: &mut self.http,
+        }
+    }
+}
+
+impl CapabilityView for State {
+    fn capabilities(&mut self) -> (&mut CapabilityState, &mut ResourceTable) {
+        (&mut self.capabilities, &mut self.table)
+    }
+}
+
+/// The bytes an instance may still take, over all its linear memories: a
+/// service and its dependencies have one each.
+struct Memory {
+    left: usize,
+}
+
+impl ResourceLimiter for Memory {
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        _: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        let left = self.left.checked_sub(desired.saturating_sub(current));
+        self.left = left.unwrap_or(self.left);
+        Ok(left.is_some())
+    }
+
+    fn table_growing(&mut self, _: usize, _: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        // The pool bounds the size of a table.
+        Ok(true)
+    }
+}
