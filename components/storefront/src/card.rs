@@ -71,7 +71,7 @@ fn state(image: &Image) -> Markup {
         p.state data-status=(image.status) role="status" {
             span.dot aria-hidden="true" {}
             (words)
-            @if let Some(detail) = detail { span.detail { (detail) } }
+            @if let Some(detail) = detail { span.reason { (detail) } }
         }
     }
 }
