@@ -130,6 +130,7 @@ pub fn add_to_linker<T: CapabilityView>(linker: &mut Linker<T>) -> wasmtime::Res
         CapabilityCtx { state, table }
     }
     spin::key_value::key_value::add_to_linker::<T, Capability>(linker, ctx)?;
+    spin::redis::redis::add_to_linker::<T, Capability>(linker, ctx)?;
     spin::sqlite::sqlite::add_to_linker::<T, Capability>(linker, ctx)?;
     spin::variables::variables::add_to_linker::<T, Capability>(linker, ctx)?;
     Ok(())

@@ -1,6 +1,7 @@
 //! The part of a URL that decides whether a component may connect to it.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use url::{Host, Url};
 
@@ -29,6 +30,15 @@ impl OutboundUrl {
             host: Host::parse(host)?,
             port: parsed.port(),
         })
+    }
+}
+
+/// As an item of `allowed_outbound_hosts` that would allow it; without the user
+/// name and password.
+impl fmt::Display for OutboundUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}://{}", self.scheme, self.host)?;
+        self.port.map_or(Ok(()), |port| write!(f, ":{port}"))
     }
 }
 
