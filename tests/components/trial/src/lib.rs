@@ -106,11 +106,11 @@ impl Document for Fixed {
 static ROUTES: LazyLock<Router> = LazyLock::new(|| {
     service::finish(
         Router::new()
-            .route("/trials", post(publish))
-            .route("/effects", get(list))
-            .route("/effects/{name}", get(one))
-            .route("/fixed", put(fix))
-            .route("/loop", get(run_for_ever)),
+            .route("/trial/trials", post(publish))
+            .route("/trial/effects", get(list))
+            .route("/trial/effects/{name}", get(one))
+            .route("/trial/fixed", put(fix))
+            .route("/trial/loop", get(run_for_ever)),
     )
 });
 

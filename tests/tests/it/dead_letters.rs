@@ -1,0 +1,162 @@
+//! Events that cannot be handled, and what can be done about them.
+
+use std::time::{Duration, Instant};
+
+use emporium_tests::app::{ADMIN, send};
+use reqwest::Method;
+use serde_json::json;
+
+use crate::trial::{dead_letters, effect, publish, start};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_handler_that_always_traps_leads_to_a_dead_letter() {
+    let app = start().await;
+    publish(&app, &[("poison", None, "trap")]).await;
+    let letters = dead_letters(&app, 1).await;
+    let letter = &letters[0];
+    assert_eq!(
+        (&letter["attempts"], &letter["topic"]),
+        (&3.into(), &"trial".into())
+    );
+    assert_eq!(letter["event"]["data"]["name"], "poison", "it can be read");
+    assert!(
+        letter["reason"]
+            .as_str()
+            .is_some_and(|reason| !reason.is_empty())
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn poison_does_not_delay_its_neighbours() {
+    let app = start().await;
+    let names: Vec<String> = (0..30).map(|number| format!("n{number}")).collect();
+    let mut trials = vec![("poison", Some("p"), "trap")];
+    trials.extend(
+        names
+            .iter()
+            .map(|name| (name.as_str(), Some(name.as_str()), "work")),
+    );
+    let begun = Instant::now();
+    publish(&app, &trials).await;
+    for name in &names {
+        assert_eq!(effect(&app, name).await["times"], 1);
+    }
+    // Three attempts, each ended by the lease of a second.
+    assert!(
+        begun.elapsed() < Duration::from_secs(10),
+        "{:?}",
+        begun.elapsed()
+    );
+    dead_letters(&app, 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_way_to_die_ends_as_a_dead_letter() {
+    let app = start().await;
+    publish(
+        &app,
+        &[
+            ("a", None, "trap"),
+            ("b", None, "loop"),
+            ("c", None, "hoard"),
+            ("d", None, "fail"),
+            ("e", None, "reject"),
+            ("f", None, "work"),
+        ],
+    )
+    .await;
+    let letters = dead_letters(&app, 5).await;
+    for letter in &letters {
+        let attempts = if letter["event"]["data"]["mode"] == "reject" {
+            1
+        } else {
+            3
+        };
+        assert_eq!(letter["attempts"], attempts, "{letter}");
+    }
+    assert_eq!(effect(&app, "f").await["times"], 1);
+    assert_eq!(app.get("/health").await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replay_after_a_fix_works_and_keeps_the_event_id() {
+    let app = start().await;
+    publish(&app, &[("poison", Some("k"), "trap")]).await;
+    let letter = dead_letters(&app, 1).await.remove(0);
+    let fixed = send(app.request(Method::PUT, "/trial/fixed")).await;
+    assert_eq!(fixed.status, 204);
+
+    let path = format!("/platform/dead-letters/{}", letter["id"]);
+    assert_eq!(
+        app.admin(Method::GET, &path).await.json()["event_id"],
+        letter["event_id"]
+    );
+    let replayed = app.admin(Method::POST, &format!("{path}/replay")).await;
+    assert_eq!(
+        (replayed.status.as_u16(), replayed.json()),
+        (202, json!({"replayed": 1}))
+    );
+    let effect = effect(&app, "poison").await;
+    assert_eq!(
+        (&effect["event"], &effect["times"]),
+        (&letter["event_id"], &1.into())
+    );
+    dead_letters(&app, 0).await;
+    let again = app.admin(Method::POST, &format!("{path}/replay")).await;
+    again.assert_problem(404, "no-such-dead-letter");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dead_letters_are_replayed_by_filter_or_discarded() {
+    let app = start().await;
+    publish(
+        &app,
+        &[
+            ("a", None, "reject"),
+            ("b", None, "reject"),
+            ("c", None, "reject"),
+        ],
+    )
+    .await;
+    let letters = dead_letters(&app, 3).await;
+    let discarded = app
+        .admin(
+            Method::DELETE,
+            &format!("/platform/dead-letters/{}", letters[0]["id"]),
+        )
+        .await;
+    assert_eq!(discarded.status, 204);
+    for (filter, count) in [
+        (json!({"service": "nobody"}), 0),
+        (json!({"topic": "trial", "type": "TRIAL"}), 2),
+    ] {
+        let request = app
+            .request(Method::POST, "/platform/dead-letters/replay")
+            .bearer_auth(ADMIN)
+            .json(&filter);
+        assert_eq!(send(request).await.json()["replayed"], count);
+    }
+    dead_letters(&app, 2).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_names_no_dead_letter_is_refused() {
+    let app = start().await;
+    for id in ["0", "999999", "-1", "abc", "99999999999999999999999"] {
+        for (method, path) in [
+            (Method::GET, format!("/platform/dead-letters/{id}")),
+            (Method::DELETE, format!("/platform/dead-letters/{id}")),
+            (Method::POST, format!("/platform/dead-letters/{id}/replay")),
+        ] {
+            app.admin(method, &path)
+                .await
+                .assert_problem(404, "no-such-dead-letter");
+        }
+    }
+    let request = app
+        .request(Method::POST, "/platform/dead-letters/replay")
+        .bearer_auth(ADMIN);
+    let answer = send(request.json(&json!({"topic": 7}))).await;
+    answer.assert_problem(400, "invalid-body");
+    assert_eq!(answer.json()["field"], "topic");
+}

@@ -1,0 +1,77 @@
+//! Health, lag and the tick.
+
+use emporium_tests::{app::App, pictures::png};
+use reqwest::Method;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_healthy_application_says_so() {
+    let app = App::start().await;
+    let whole = app.get("/health").await;
+    assert_eq!(
+        (whole.status.as_u16(), &whole.json()["status"]),
+        (200, &"ok".into())
+    );
+    let names: Vec<_> = whole.json()["checks"]
+        .as_array()
+        .expect("checks")
+        .iter()
+        .map(|check| check["name"].clone())
+        .collect();
+    assert_eq!(names, ["database", "media", "dithering"]);
+    for service in ["media", "dithering", "operations"] {
+        assert_eq!(
+            app.get(&format!("/{service}/health")).await.status,
+            200,
+            "{service}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_is_away_is_told() {
+    let manifest =
+        emporium_tests::app::manifest().replace("sqlite_databases = [\"default\"]\n", "");
+    let app = App::of(manifest).await;
+    let whole = app.get("/health").await;
+    assert_eq!(
+        (whole.status.as_u16(), &whole.json()["status"]),
+        (503, &"failing".into())
+    );
+    let answer = app.get("/images").await;
+    assert!(answer.status.is_server_error());
+    assert_eq!(answer.header("content-type"), "application/problem+json");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_handled_is_counted() {
+    let app = App::start().await;
+    app.dithered("a.png", png(8, 8)).await;
+    let statuses = emporium_tests::app::until(async || {
+        let statuses = app.get("/platform/subscriptions").await.json();
+        let settled = |topic: &str, service: &str| {
+            statuses.as_array().expect("a list").iter().any(|status| {
+                status["topic"] == topic && status["service"] == service && status["settled"] == 1
+            })
+        };
+        let all = settled("image", "media")
+            && settled("image", "dithering")
+            && settled("dither", "media");
+        all.then_some(statuses)
+    })
+    .await;
+    for status in statuses.as_array().expect("a list") {
+        assert_eq!(
+            (&status["pending"], &status["dead"]),
+            (&0.into(), &0.into()),
+            "{status}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tick_can_be_given_by_anyone_with_the_token() {
+    let app = App::start().await;
+    let answer = app.admin(Method::POST, "/platform/tick").await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert!(answer.json()["woken"].is_array());
+}

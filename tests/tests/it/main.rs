@@ -1,0 +1,29 @@
+//! The application end to end: real components in a real host, one file per
+//! behaviour.
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on says why"
+)]
+
+mod capabilities;
+mod crash;
+mod dead_letters;
+mod deadlines;
+mod deletion;
+mod dithering;
+mod docs;
+mod failure;
+mod files;
+mod gallery;
+mod guards;
+mod health;
+mod idempotency;
+mod limits;
+mod listing;
+mod metadata;
+mod tidy;
+mod trial;
+mod upload;
+mod variants;

@@ -1,0 +1,73 @@
+//! The application of the component `trial`, which fails on demand.
+
+use emporium_tests::{
+    app::{App, manifest, until},
+    component,
+};
+use serde_json::{Value, json};
+
+/// Start `trial` beside `operations`.
+pub(crate) async fn start() -> App {
+    App::with(trial_manifest(), |limits| {
+        limits.handler_deadline = std::time::Duration::from_secs(1);
+        limits.request_deadline = std::time::Duration::from_secs(1);
+    })
+    .await
+}
+
+fn trial_manifest() -> String {
+    let platform = r#"{ component = "platform-sqlite", inherit_configuration = ["allowed_outbound_hosts", "sqlite_databases", "variables"] }"#;
+    // Before the route of everything else.
+    let trial = format!(
+        r#"
+[[trigger.http]]
+route = "/trial/..."
+component = "trial"
+
+[[trigger.redis]]
+channel = "trial"
+component = "trial"
+
+[component.trial]
+source = "{}"
+allowed_outbound_hosts = ["{{{{ redis_address }}}}"]
+sqlite_databases = ["default"]
+[component.trial.variables]
+redis_address = "{{{{ redis_address }}}}"
+[component.trial.dependencies]
+"emporium:platform@0.1.0" = {platform}
+"#,
+        component("test-trial").display()
+    );
+    manifest() + &trial
+}
+
+/// Publish trials: name, key, mode.
+pub(crate) async fn publish(app: &App, trials: &[(&str, Option<&str>, &str)]) {
+    let trials: Vec<Value> = trials
+        .iter()
+        .map(|(name, key, mode)| json!({"name": name, "key": key, "mode": mode}))
+        .collect();
+    let answer = app.post_json("/trial/trials", &Value::from(trials)).await;
+    assert_eq!(answer.status, 202, "{}", answer.text());
+}
+
+/// Wait for the dead letters of `trial`, so many of them.
+pub(crate) async fn dead_letters(app: &App, count: usize) -> Vec<Value> {
+    until(async || {
+        let page = app
+            .admin(reqwest::Method::GET, "/platform/dead-letters?service=trial")
+            .await
+            .json();
+        let letters = page["items"].as_array().expect("items").clone();
+        (letters.len() == count).then_some(letters)
+    })
+    .await
+}
+
+/// Wait for the effect of a trial.
+pub(crate) async fn effect(app: &App, name: &str) -> Value {
+    app.until_status(&format!("/trial/effects/{name}"), 200)
+        .await
+        .json()
+}
