@@ -11,14 +11,26 @@ fn main() -> Result<()> {
     println!("cargo::rerun-if-changed=src/bindings.rs.in");
     let wit = spin_sdk_folder()?.join("wit");
     let wit = wit.to_str().context("the path of spin-sdk is not UTF-8")?;
-    let bindings = fs::read_to_string("src/bindings.rs.in")?.replace("SPIN_WIT", &format!("{wit:?}"));
-    fs::write(PathBuf::from(env::var("OUT_DIR")?).join("bindings.rs"), bindings)?;
+    let bindings =
+        fs::read_to_string("src/bindings.rs.in")?.replace("SPIN_WIT", &format!("{wit:?}"));
+    fs::write(
+        PathBuf::from(env::var("OUT_DIR")?).join("bindings.rs"),
+        bindings,
+    )?;
     Ok(())
 }
 
 fn spin_sdk_folder() -> Result<PathBuf> {
+    // Packages of other platforms may not have been downloaded.
+    let platform = format!("--filter-platform={}", env::var("TARGET")?);
     let output = Command::new(env::var("CARGO")?)
-        .args(["metadata", "--format-version=1", "--offline", "--locked"])
+        .args([
+            "metadata",
+            "--format-version=1",
+            "--offline",
+            "--locked",
+            &platform,
+        ])
         .output()
         .context("running `cargo metadata`")?;
     ensure!(
@@ -34,5 +46,8 @@ fn spin_sdk_folder() -> Result<PathBuf> {
         .find(|package| package["name"] == "spin-sdk")
         .and_then(|package| package["manifest_path"].as_str())
         .context("`spin-sdk` is not among the dependencies")?;
-    Ok(PathBuf::from(manifest).parent().context("no folder")?.to_path_buf())
+    Ok(PathBuf::from(manifest)
+        .parent()
+        .context("no folder")?
+        .to_path_buf())
 }

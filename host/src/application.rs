@@ -27,7 +27,7 @@ use crate::{
     error::Anyhow as _,
     manifest::{self, Manifest},
     net::PermittedNetworks,
-    outbound::{ChainTarget, OutboundHttp, ServiceChain},
+    capability::outbound::{ChainTarget, OutboundHttp, ServiceChain},
     output::Output,
     state::{self, State},
 };
@@ -117,7 +117,7 @@ impl Application {
                 state: options.state.clone(),
                 networks,
             })?,
-            cache: Cache::open(options.state.join("code"))?,
+            cache: Cache::open(options.cache.clone())?,
             _ticker: engine::Ticker::start(&engine)?,
             units: Mutex::default(),
             options,

@@ -4,19 +4,24 @@
 //! connection ends the process. Here a channel has as many handlers as the
 //! limits say, and reconnecting is the matter of the subscription.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, future::poll_fn, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use tokio::{
     sync::{Semaphore, watch},
     task::JoinSet,
 };
-use wasmtime::component::{ComponentType, Lift, TypedFunc};
+use wasmtime::{
+    Store,
+    component::{ComponentType, Instance, Lift, TypedFunc},
+};
 
 use crate::{
     application::{Application, NoChain, Unit},
+    capability::outbound::OutboundHttp,
     error::Anyhow as _,
     redis::Subscription,
+    state::State,
 };
 
 const INTERFACE: &str = "spin:redis/inbound-redis@3.0.0";
@@ -63,15 +68,13 @@ pub(crate) async fn subscribe(
             }
             let redis = application.capabilities.redis();
             let subscription = redis
-                .subscribe(
-                    &RedisAddress::parse(&channel.address)?,
-                    std::slice::from_ref(&channel.name),
-                )
+                .subscribe(&channel.address, &channel.name)
                 .await
                 .with_context(|| {
                     format!("subscribing to {:?} at {}", channel.name, channel.address)
                 })?;
             let listener = Listener {
+                outbound: application.outbound(&unit, Arc::new(NoChain)),
                 application: application.clone(),
                 unit,
                 channel: channel.name.clone(),
@@ -87,7 +90,10 @@ pub(crate) async fn subscribe(
 pub(crate) async fn wake_all(application: &Application) {
     for channel in channels(application).into_keys() {
         let redis = application.capabilities.redis();
-        if let Err(error) = publish(&application, &channel).await {
+        if let Err(error) = redis
+            .publish(&channel.address, &channel.name, Vec::new())
+            .await
+        {
             tracing::warn!("waking {:?}: {error:#}", channel.name);
         }
     }
@@ -96,6 +102,7 @@ pub(crate) async fn wake_all(application: &Application) {
 struct Listener {
     application: Arc<Application>,
     unit: Arc<Unit>,
+    outbound: OutboundHttp,
     channel: String,
 }
 
@@ -132,11 +139,7 @@ impl Listener {
 
     async fn handle(&self, message: Vec<u8>) {
         let deadline = self.application.options.limits.handler_deadline;
-        let outcome = tokio::time::timeout(
-            deadline,
-            handle(&self.application, &self.unit, message, deadline),
-        )
-        .await;
+        let outcome = tokio::time::timeout(deadline, self.call(message, deadline)).await;
         let outcome =
             outcome.unwrap_or_else(|_| Err(anyhow!("it did not end within {deadline:?}")));
         if let Err(error) = outcome {
@@ -147,6 +150,38 @@ impl Listener {
             );
         }
     }
+
+    /// Calls the handler in an instance of its own.
+    async fn call(&self, message: Vec<u8>, time: Duration) -> Result<()> {
+        let mut store = self
+            .application
+            .store(&self.unit, self.outbound.clone(), time)?;
+        let instance = self.unit.pre.instantiate_async(&mut store).await.anyhow()?;
+        let function = handler(&mut store, &instance)?;
+        let handled = store.run_concurrent(async |accessor| {
+            let (handled,) = function.call_concurrent(accessor, (message,)).await?;
+            // What the handler left running is part of handling the message.
+            poll_fn(|cx| accessor.poll_no_interesting_tasks(cx)).await;
+            wasmtime::error::Ok::<Result<(), RedisError>>(handled)
+        });
+        match handled.await.flatten().anyhow()? {
+            Ok(()) => Ok(()),
+            Err(RedisError::Other(text)) => bail!("{text}"),
+            Err(error) => bail!("{error:?}"),
+        }
+    }
+}
+
+type HandleMessage = TypedFunc<(Vec<u8>,), (Result<(), RedisError>,)>;
+
+fn handler(store: &mut Store<State>, instance: &Instance) -> Result<HandleMessage> {
+    let interface = instance
+        .get_export_index(&mut *store, None, INTERFACE)
+        .context("no handler")?;
+    let function = instance.get_export_index(&mut *store, Some(&interface), "handle-message");
+    instance
+        .get_typed_func(store, function.context("no function")?)
+        .anyhow()
 }
 
 /// The errors of `spin:redis`.
@@ -161,37 +196,4 @@ enum RedisError {
     TypeError,
     #[component(name = "other")]
     Other(String),
-}
-
-type HandleMessage = TypedFunc<(Vec<u8>,), (Result<(), RedisError>,)>;
-
-async fn handle(
-    application: &Application,
-    unit: &Unit,
-    message: Vec<u8>,
-    time: Duration,
-) -> Result<()> {
-    // Under Spin the HTTP trigger is another process, so a Redis handler
-    // cannot call components by name.
-    let outbound = application.outbound(unit, Arc::new(NoChain));
-    let mut store = application.store(unit, outbound, time)?;
-    let instance = unit.pre.instantiate_async(&mut store).await.anyhow()?;
-    let interface = instance
-        .get_export_index(&mut store, None, INTERFACE)
-        .context("no handler")?;
-    let function = instance
-        .get_export_index(&mut store, Some(&interface), "handle-message")
-        .context("no function")?;
-    let function: HandleMessage = instance.get_typed_func(&mut store, &function).anyhow()?;
-    let handled = store.run_concurrent(async |accessor| {
-        let (handled,) = function.call_concurrent(accessor, (message,)).await?;
-        // What the handler left running is part of handling the message.
-        std::future::poll_fn(|cx| accessor.poll_no_interesting_tasks(cx)).await;
-        wasmtime::error::Ok::<Result<(), RedisError>>(handled)
-    });
-    match handled.await.flatten().anyhow()? {
-        Ok(()) => Ok(()),
-        Err(RedisError::Other(text)) => bail!("{text}"),
-        Err(error) => bail!("{error:?}"),
-    }
 }

@@ -15,6 +15,7 @@ use crate::{
     error::Anyhow as _,
     events,
     http::Server,
+    redis::{Redis, Subscription},
 };
 
 /// The route that makes services look for work that is due.
@@ -64,6 +65,16 @@ impl Host {
         Ok((store, instance))
     }
 
+    /// Messages of a channel, as a Redis trigger would see them.
+    pub async fn subscribe(&self, address: &str, channel: &str) -> Result<Subscription> {
+        Ok(self.redis().subscribe(address, channel).await?)
+    }
+
+    /// Publishes a message on a channel.
+    pub async fn publish(&self, address: &str, channel: &str, payload: Vec<u8>) -> Result<()> {
+        Ok(self.redis().publish(address, channel, payload).await?)
+    }
+
     /// The folder of the databases.
     pub fn state(&self) -> &Path {
         &self.application.options.state
@@ -95,6 +106,10 @@ impl Host {
         };
         running.begin_to_tick();
         Ok(running)
+    }
+
+    fn redis(&self) -> &Redis {
+        self.application.capabilities.redis()
     }
 }
 

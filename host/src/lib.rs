@@ -1,9 +1,38 @@
-//! A host for Spin applications on wasmtime.
+#![doc = include_str!("../README.md")]
+#![expect(
+    clippy::expect_used,
+    reason = "tests expect; the host itself returns errors"
+)]
 
-pub mod capability;
-pub mod net;
-pub mod redis;
+mod application;
 /// Spin's interfaces, generated from the WIT in the `spin-sdk` package.
 mod bindings {
     include!(concat!(env!("OUT_DIR"), "/bindings.rs"));
 }
+mod cache;
+mod capability;
+mod clock;
+mod compose;
+mod deny;
+mod engine;
+mod error;
+mod events;
+mod host;
+mod http;
+mod manifest;
+mod net;
+mod options;
+mod output;
+mod redis;
+mod state;
+mod variables;
+
+pub mod cli;
+
+pub use clock::Clock;
+pub use host::{Host, Running};
+pub use manifest::Problems;
+pub use options::{Limits, Options, Source};
+pub use redis::Subscription;
+pub use state::State;
+pub use variables::Variables;

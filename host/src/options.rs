@@ -11,8 +11,10 @@ pub struct Options {
     pub manifest: Source,
     /// The profile to apply.
     pub profile: Option<String>,
-    /// The folder for databases, stores and compiled code.
+    /// The folder for databases and stores.
     pub state: PathBuf,
+    /// The folder for compiled code. Hosts may share one.
+    pub cache: PathBuf,
     /// Where the values of variables come from.
     pub variables: Variables,
     /// The address to serve HTTP on; port 0 takes a free one.
@@ -91,6 +93,7 @@ impl Options {
         Self {
             manifest: source,
             profile: None,
+            cache: base.join(".emporium/compiled"),
             state: base.join(".emporium"),
             variables: Variables::default(),
             listen: SocketAddr::from(([127, 0, 0, 1], 3000)),

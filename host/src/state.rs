@@ -19,7 +19,7 @@ use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 use crate::{
     capability::{self, CapabilityState, CapabilityView},
     engine::TICK,
-    outbound::OutboundHttp,
+    capability::outbound::OutboundHttp,
 };
 
 /// The data of a store.

@@ -42,9 +42,12 @@ struct App {
     /// The profile to apply.
     #[arg(long)]
     profile: Option<String>,
-    /// The folder for databases, stores and compiled code [default: .emporium beside the manifest].
+    /// The folder for databases and stores [default: .emporium beside the manifest].
     #[arg(long)]
     state: Option<PathBuf>,
+    /// The folder for compiled code [default: compiled/ in the state folder].
+    #[arg(long, env = "EMPORIUM_CACHE")]
+    cache: Option<PathBuf>,
     /// A file of SPIN_VARIABLE_NAME=value lines [default: .env beside the manifest, if it is there].
     #[arg(long)]
     env_file: Option<PathBuf>,
@@ -75,6 +78,10 @@ impl App {
         };
         if let Some(state) = &self.state {
             options.state = state.clone();
+            options.cache = state.join("compiled");
+        }
+        if let Some(cache) = &self.cache {
+            options.cache = cache.clone();
         }
         options
     }

@@ -15,7 +15,7 @@ use wasmtime_wasi_http::p3::bindings::Service;
 use crate::{
     application::{Application, Unit},
     error::Anyhow as _,
-    outbound::{OutboundHttp, ServiceChain},
+    capability::outbound::{OutboundHttp, ServiceChain},
     state::State,
 };
 

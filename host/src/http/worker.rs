@@ -33,7 +33,7 @@ use crate::{
     Limits,
     application::Application,
     manifest::Route,
-    outbound::{ChainTarget, ServiceChain},
+    capability::outbound::{ChainTarget, ServiceChain},
 };
 
 /// What the threads have in common.
