@@ -23,7 +23,7 @@ pub(crate) fn page(description: &Value) -> Markup {
             }
             body {
                 header.site {
-                    a.brand href="/" { "Emporium" }
+                    a.brand href="/" { span.mark aria-hidden="true" {} "Emporium" }
                     nav { a href="/" { "Gallery" } a href="/docs" aria-current="page" { "API" } }
                 }
                 main.docs {
