@@ -5,7 +5,7 @@ use std::sync::Mutex;
 
 use anyhow::Context as _;
 
-use crate::net::AllowedHosts;
+use crate::net::{AllowedHosts, Prohibited};
 
 /// How many different refusals of one component are remembered as reported.
 ///
@@ -63,6 +63,20 @@ impl ParsedGrants {
             name,
             key,
             "component `{component}` may not {act} `{name}`: add it to `{key}`"
+        );
+    }
+
+    /// Log, the first time only, that a host has only addresses off limits.
+    pub(crate) fn refuse_address(&self, url: &str, prohibited: &Prohibited) {
+        if !self.is_news(format!("address {url}")) {
+            return;
+        }
+        let component = &self.component;
+        tracing::warn!(
+            component,
+            url,
+            "component `{component}` may not connect to `{url}`: {prohibited}; name the address in \
+             `allowed_outbound_hosts` or permit its network"
         );
     }
 

@@ -1,1 +1,236 @@
+//! Connections to HTTP servers, none of them to an address that is off limits.
 
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
+use std::sync::{Arc, LazyLock};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use http::Uri;
+use hyper_util::client::legacy::connect::{Connected, Connection};
+use hyper_util::rt::TokioIo;
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, RootCertStore};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tower_service::Service;
+use url::Host;
+
+use super::{OutboundUrl, PermittedNetworks, check, default_port};
+use crate::capability::ParsedGrants;
+
+/// How long establishing a connection may take unless the request says so.
+pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+tokio::task_local! {
+    /// The time that the request under way leaves for connecting: hyper's client
+    /// has no other way to tell its connector.
+    pub(crate) static TIMEOUT: Duration;
+}
+
+/// Why there is no connection.
+#[derive(Clone, Debug, thiserror::Error)]
+pub(crate) enum ConnectError {
+    #[error("the name cannot be resolved: {0}")]
+    Unresolved(String),
+    #[error("every address of the host is off limits")]
+    Prohibited,
+    #[error("connecting takes too long")]
+    TimedOut,
+    #[error("the connection was refused")]
+    Refused,
+    #[error("the host cannot be reached: {0}")]
+    Unreachable(String),
+    #[error("the certificate of the host is not valid: {0}")]
+    Certificate(String),
+    #[error("no TLS connection: {0}")]
+    Tls(String),
+}
+
+/// Connects in the name of one component.
+#[derive(Clone)]
+pub(crate) struct Connector {
+    grants: Arc<ParsedGrants>,
+    networks: PermittedNetworks,
+}
+
+impl Connector {
+    pub(crate) fn new(grants: Arc<ParsedGrants>, networks: PermittedNetworks) -> Self {
+        Self { grants, networks }
+    }
+
+    async fn connect(self, uri: Uri) -> Result<Stream, ConnectError> {
+        let malformed = |error: url::ParseError| ConnectError::Unresolved(error.to_string());
+        let url = OutboundUrl::parse(&uri.to_string(), "https").map_err(malformed)?;
+        let port = url.port.or_else(|| default_port(&url.scheme)).unwrap_or(443);
+        let resolved = match &url.host {
+            Host::Ipv4(address) => vec![SocketAddr::from((*address, port))],
+            Host::Ipv6(address) => vec![SocketAddr::from((*address, port))],
+            Host::Domain(name) => tokio::net::lookup_host((name.as_str(), port))
+                .await
+                .map_err(|error| ConnectError::Unresolved(error.to_string()))?
+                .collect(),
+        };
+        let stream = connect_to_any(&self.permitted(&url, resolved)?).await?;
+        if url.scheme != "https" {
+            return Ok(Stream(Box::new(stream)));
+        }
+        let name = match url.host {
+            Host::Ipv4(address) => ServerName::from(IpAddr::V4(address)),
+            Host::Ipv6(address) => ServerName::from(IpAddr::V6(address)),
+            Host::Domain(name) => ServerName::try_from(name).map_err(tls_error)?,
+        };
+        let config = TLS.clone().map_err(ConnectError::Tls)?;
+        let stream = tokio_rustls::TlsConnector::from(config).connect(name, stream).await;
+        Ok(Stream(Box::new(stream.map_err(handshake_error)?)))
+    }
+
+    /// Of the addresses of a host, those the component may connect to.
+    fn permitted(
+        &self,
+        url: &OutboundUrl,
+        resolved: Vec<SocketAddr>,
+    ) -> Result<Vec<SocketAddr>, ConnectError> {
+        if self.grants.allowed_outbound_hosts.names(url) {
+            return Ok(resolved);
+        }
+        let mut prohibited = None;
+        let keep = |address: &SocketAddr| match check(address.ip(), &self.networks) {
+            Ok(()) => true,
+            Err(error) => {
+                prohibited = Some(error);
+                false
+            }
+        };
+        let permitted: Vec<_> = resolved.into_iter().filter(keep).collect();
+        match prohibited {
+            Some(error) if permitted.is_empty() => {
+                self.grants.refuse_address(&url.to_string(), &error);
+                Err(ConnectError::Prohibited)
+            }
+            _ => Ok(permitted),
+        }
+    }
+}
+
+async fn connect_to_any(addresses: &[SocketAddr]) -> Result<TcpStream, ConnectError> {
+    let mut failed = ConnectError::Unresolved("no addresses".into());
+    for address in addresses {
+        match TcpStream::connect(address).await {
+            Ok(stream) => {
+                // Without it a request that is written in two parts waits for
+                // the acknowledgement of the first.
+                if let Err(error) = stream.set_nodelay(true) {
+                    tracing::debug!("TCP_NODELAY: {error}");
+                }
+                return Ok(stream);
+            }
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+                failed = ConnectError::Refused;
+            }
+            Err(error) => failed = ConnectError::Unreachable(error.to_string()),
+        }
+    }
+    Err(failed)
+}
+
+impl Service<Uri> for Connector {
+    type Response = TokioIo<Stream>;
+    type Error = ConnectError;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, ConnectError>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), ConnectError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        let timeout = TIMEOUT.try_get().unwrap_or(CONNECT_TIMEOUT);
+        let connecting = tokio::time::timeout(timeout, self.clone().connect(uri));
+        Box::pin(async {
+            let stream = connecting.await.map_err(|_| ConnectError::TimedOut)??;
+            Ok(TokioIo::new(stream))
+        })
+    }
+}
+
+/// The configuration of every TLS connection: the roots of Mozilla and HTTP/1.1,
+/// as in `wasmtime-wasi-http`.
+static TLS: LazyLock<Result<Arc<ClientConfig>, String>> = LazyLock::new(|| {
+    let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.into() };
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| error.to_string())?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(Arc::new(config))
+});
+
+fn handshake_error(error: io::Error) -> ConnectError {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    match inner {
+        Some(error @ rustls::Error::InvalidCertificate(_)) => {
+            ConnectError::Certificate(error.to_string())
+        }
+        _ => tls_error(error),
+    }
+}
+
+fn tls_error(error: impl std::fmt::Display) -> ConnectError {
+    ConnectError::Tls(error.to_string())
+}
+
+trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
+
+/// A connection, encrypted or not.
+pub(crate) struct Stream(Box<dyn Io>);
+
+impl Connection for Stream {
+    fn connected(&self) -> Connected {
+        Connected::new()
+    }
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(context, buffer)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffers: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write_vectored(context, buffers)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.0.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(context)
+    }
+}

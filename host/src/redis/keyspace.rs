@@ -109,10 +109,13 @@ impl Keyspace {
     /// Move what is under a key, and when it expires, to another one.
     pub(super) fn rename(&mut self, from: &[u8], to: Vec<u8>, now: Instant) -> Result<(), RedisError> {
         self.entry(from, now).ok_or_else(|| RedisError::Other("ERR no such key".into()))?;
-        match self.take(from) {
-            Some(entry) => self.put(to, entry.value, entry.expires, now),
-            None => Ok(()),
+        if let Some(mut entry) = self.take(from) {
+            self.take(&to);
+            entry.size = entry.size - from.len() + to.len();
+            self.used += entry.size;
+            self.entries.insert(to, entry);
         }
+        Ok(())
     }
 
     /// Have `key` expire at `at`, or never; whether it is there.
