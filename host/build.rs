@@ -39,12 +39,14 @@ fn spin_sdk_folder() -> Result<PathBuf> {
         String::from_utf8_lossy(&output.stderr)
     );
     let metadata: serde_json::Value = serde_json::from_slice(&output.stdout)?;
-    let manifest = metadata["packages"]
-        .as_array()
+    let packages = metadata
+        .get("packages")
+        .and_then(serde_json::Value::as_array);
+    let manifest = packages
         .context("no packages")?
         .iter()
-        .find(|package| package["name"] == "spin-sdk")
-        .and_then(|package| package["manifest_path"].as_str())
+        .find(|package| package.get("name").is_some_and(|name| name == "spin-sdk"))
+        .and_then(|package| package.get("manifest_path")?.as_str())
         .context("`spin-sdk` is not among the dependencies")?;
     Ok(PathBuf::from(manifest)
         .parent()

@@ -75,7 +75,7 @@ impl State {
             table: ResourceTable::new(),
             capabilities,
             outbound,
-            memory: Memory { left: memory },
+            memory: Memory { limit: memory, left: memory },
             allowance: Allowance::new(time),
         };
         let mut store = Store::new(engine, state);
@@ -86,6 +86,11 @@ impl State {
         });
         store.set_epoch_deadline(1);
         store
+    }
+
+    /// The bytes of linear memory the instance has taken.
+    pub(crate) fn memory(&self) -> usize {
+        self.memory.limit - self.memory.left
     }
 
     /// The handle by which the instance is given more time.
@@ -135,6 +140,7 @@ impl CapabilityView for State {
 /// The bytes an instance may still take, over all its linear memories: a
 /// service and its dependencies have one each.
 struct Memory {
+    limit: usize,
     left: usize,
 }
 

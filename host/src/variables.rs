@@ -52,11 +52,7 @@ impl Variables {
             .map(read_env_file)
             .transpose()?
             .unwrap_or_default();
-        for name in self
-            .given
-            .keys()
-            .filter(|name| !declared.contains_key(*name))
-        {
+        if let Some(name) = self.given.keys().find(|name| !declared.contains_key(*name)) {
             bail!("variable {name:?} was given, but [variables] does not declare it");
         }
         let mut values = BTreeMap::new();

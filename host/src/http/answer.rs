@@ -65,8 +65,9 @@ pub(super) async fn wait(
         // Most handlers answer at once and need no timer.
         let timer = deadline.get_or_insert_with(|| Box::pin(tokio::time::sleep(drive.deadline())));
         if timer.as_mut().poll(cx).is_ready() {
+            let (component, deadline) = (drive.component(), drive.deadline());
+            tracing::error!(component, "the HTTP handler did not answer within {deadline:?}");
             drive.kill();
-            tracing::error!("an HTTP handler did not answer in time");
             return Poll::Ready(Err(Problem::OutOfTime));
         }
         Poll::Pending

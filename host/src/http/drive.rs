@@ -43,6 +43,7 @@ type HeadSender = oneshot::Sender<Result<Head, Problem>>;
 /// Work that runs when it is polled; what is left of it is not lost when it is
 /// dropped.
 pub(super) struct Drive {
+    pool: Arc<Pool>,
     work: Option<Pin<Box<dyn Future<Output = bool> + Send>>>,
     failed: bool,
     deadline: Duration,
@@ -70,6 +71,11 @@ impl Drive {
 
     pub(super) fn failed(&self) -> bool {
         self.failed
+    }
+
+    /// The component that handles the request.
+    pub(super) fn component(&self) -> &str {
+        self.pool.id()
     }
 
     /// How long it may take to answer, and compute between two parts.
@@ -100,12 +106,14 @@ where
     B: http_body::Body<Data = Bytes, Error: Into<Error>> + Send + 'static,
 {
     let (head, answer) = oneshot::channel();
+    let used = pool.clone();
     let work = async move {
         let _guard = guard;
-        run(&pool, request, deadline, head).await
+        run(&used, request, deadline, head).await
     };
     (
         Drive {
+            pool,
             work: Some(Box::pin(work)),
             failed: false,
             deadline,
@@ -143,7 +151,9 @@ where
         }
         Err(error) => {
             let out_of_time = error.is::<OutOfTime>();
-            tracing::error!(component = pool.id(), "the HTTP handler failed: {error:?}");
+            let cause = error.root_cause();
+            tracing::error!(component = pool.id(), "the HTTP handler failed: {cause}");
+            tracing::debug!(component = pool.id(), "{error:?}");
             if let Some(head) = head {
                 let problem = if out_of_time {
                     Problem::OutOfTime

@@ -22,6 +22,10 @@ use crate::{
 /// An instance nobody used for this long is dropped.
 const IDLE: Duration = Duration::from_secs(10);
 
+/// An instance that took more memory than this is not used again: linear
+/// memory never shrinks, and the next request most likely needs little.
+const KEPT_MEMORY: usize = 32 << 20;
+
 /// An instance that handles HTTP.
 pub(super) struct Instance {
     pub(super) store: Store<State>,
@@ -96,7 +100,8 @@ impl Pool {
     pub(super) fn put(&self, mut instance: Instance) {
         let limits = &self.application.options.limits;
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        if instance.served < limits.reuse && idle.len() < limits.idle {
+        let small = instance.store.data().memory() <= KEPT_MEMORY;
+        if small && instance.served < limits.reuse && idle.len() < limits.idle {
             instance.last_used = Instant::now();
             idle.push(instance);
         }
