@@ -1,0 +1,29 @@
+//! What every adapter of the platform contract has to do.
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test that cannot go on says why"
+)]
+
+mod blobs;
+mod claims;
+mod commits;
+mod dead_letters;
+mod delays;
+mod documents;
+mod events;
+mod exactly_once;
+mod leases;
+mod limits;
+mod listings;
+mod model;
+mod names;
+mod ordering;
+mod policies;
+mod processes;
+mod retention;
+mod retries;
+mod schema;
+mod status;
+mod wakes;
