@@ -15,31 +15,34 @@ const REPORTED_LIMIT: usize = 64;
 
 /// What the manifest grants to one component, its templates resolved.
 #[derive(Clone, Debug, Default)]
-pub struct Grants {
-    pub component: String,
-    pub key_value_stores: BTreeSet<String>,
-    pub sqlite_databases: BTreeSet<String>,
-    pub allowed_outbound_hosts: Vec<String>,
-    pub variables: BTreeMap<String, String>,
+pub(crate) struct Grants {
+    pub(crate) component: String,
+    pub(crate) key_value_stores: BTreeSet<String>,
+    pub(crate) sqlite_databases: BTreeSet<String>,
+    pub(crate) allowed_outbound_hosts: Vec<String>,
+    pub(crate) variables: BTreeMap<String, String>,
 }
 
 /// Grants that were checked and are ready to be asked.
-pub struct ParsedGrants {
-    pub component: String,
-    pub key_value_stores: BTreeSet<String>,
-    pub sqlite_databases: BTreeSet<String>,
-    pub allowed_outbound_hosts: AllowedHosts,
-    pub variables: BTreeMap<String, String>,
+pub(crate) struct ParsedGrants {
+    pub(crate) component: String,
+    pub(crate) key_value_stores: BTreeSet<String>,
+    pub(crate) sqlite_databases: BTreeSet<String>,
+    pub(crate) allowed_outbound_hosts: AllowedHosts,
+    pub(crate) variables: BTreeMap<String, String>,
     reported: Mutex<BTreeSet<String>>,
 }
 
 impl ParsedGrants {
     /// Check the grants of a component of the application whose component ids
     /// are `components`; `*.spin.internal` stands for these.
-    pub fn parse(grants: Grants, components: &[String]) -> anyhow::Result<Self> {
-        let allowed_outbound_hosts = AllowedHosts::parse(&grants.allowed_outbound_hosts, components)
-            .with_context(|| {
-                format!("`allowed_outbound_hosts` of component `{}`", grants.component)
+    pub(crate) fn parse(grants: Grants, components: &[String]) -> anyhow::Result<Self> {
+        let allowed_outbound_hosts =
+            AllowedHosts::parse(&grants.allowed_outbound_hosts, components).with_context(|| {
+                format!(
+                    "`allowed_outbound_hosts` of component `{}`",
+                    grants.component
+                )
             })?;
         Ok(Self {
             component: grants.component,
@@ -81,7 +84,9 @@ impl ParsedGrants {
     }
 
     fn is_news(&self, refusal: String) -> bool {
-        let Ok(mut reported) = self.reported.lock() else { return false };
+        let Ok(mut reported) = self.reported.lock() else {
+            return false;
+        };
         reported.len() < REPORTED_LIMIT && reported.insert(refusal)
     }
 }
@@ -112,7 +117,10 @@ mod tests {
             allowed_outbound_hosts: vec!["example.com".into()],
             ..Grants::default()
         };
-        let Err(error) = ParsedGrants::parse(grants, &[]) else { panic!("accepted") };
-        assert_eq!(error.to_string(), "`allowed_outbound_hosts` of component `media`");
+        let error = ParsedGrants::parse(grants, &[]).err().expect("refused");
+        assert_eq!(
+            error.to_string(),
+            "`allowed_outbound_hosts` of component `media`"
+        );
     }
 }

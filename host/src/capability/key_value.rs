@@ -4,6 +4,7 @@ mod store;
 
 use wasmtime::component::{Accessor, FutureReader, Resource, StreamReader};
 
+#[expect(unreachable_pub, reason = "the generated bindings export it again")]
 pub use self::store::Store;
 pub(super) use self::store::Stores;
 use super::{Capability, CapabilityCtx, OPEN_LIMIT};
@@ -27,7 +28,9 @@ impl CapabilityCtx<'_> {
     fn open_store(&mut self, label: &str) -> Result<Resource<Store>, Error> {
         let CapabilityCtx { state, table } = self;
         if !state.grants.key_value_stores.contains(label) {
-            state.grants.refuse("open the key-value store", label, "key_value_stores");
+            state
+                .grants
+                .refuse("open the key-value store", label, "key_value_stores");
             return Err(Error::AccessDenied);
         }
         if state.open.stores == OPEN_LIMIT {
@@ -42,7 +45,12 @@ impl CapabilityCtx<'_> {
 
 fn find<T>(accessor: &Accessor<T, Capability>, store: &Resource<Store>) -> Result<Store, Error> {
     accessor.with(|mut access| {
-        access.get().table.get(store).cloned().map_err(|_| Error::NoSuchStore)
+        access
+            .get()
+            .table
+            .get(store)
+            .cloned()
+            .map_err(|_| Error::NoSuchStore)
     })
 }
 

@@ -4,12 +4,12 @@
 //! them one component may use, and `CapabilityState` is what one instance of it
 //! has open.
 
-pub mod grants;
-pub mod key_value;
-pub mod outbound;
-pub mod redis;
-pub mod sqlite;
-pub mod variables;
+pub(crate) mod grants;
+pub(crate) mod key_value;
+pub(crate) mod outbound;
+pub(crate) mod redis;
+pub(crate) mod sqlite;
+pub(crate) mod variables;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use wasmtime::component::{HasData, Linker, ResourceTable};
 
-pub use self::grants::{Grants, ParsedGrants};
+pub(crate) use self::grants::{Grants, ParsedGrants};
 use crate::bindings::spin;
 use crate::net::PermittedNetworks;
 use crate::redis::Redis;
@@ -31,16 +31,16 @@ pub(crate) const REPLY_LIMIT: usize = 128 << 20;
 
 /// Where the back ends keep their state and what they may reach.
 #[derive(Clone, Debug)]
-pub struct CapabilitiesConfig {
+pub(crate) struct CapabilitiesConfig {
     /// The folder of the database files; created if it is missing.
-    pub state: PathBuf,
+    pub(crate) state: PathBuf,
     /// Networks that are off limits by default but open to every component here.
-    pub networks: PermittedNetworks,
+    pub(crate) networks: PermittedNetworks,
 }
 
 /// The back ends that the components of an application share.
 #[derive(Clone)]
-pub struct Capabilities {
+pub(crate) struct Capabilities {
     shared: Arc<Shared>,
 }
 
@@ -53,7 +53,7 @@ struct Shared {
 
 impl Capabilities {
     /// Open the back ends of one application.
-    pub fn open(config: CapabilitiesConfig) -> anyhow::Result<Self> {
+    pub(crate) fn open(config: CapabilitiesConfig) -> anyhow::Result<Self> {
         let state = config.state;
         std::fs::create_dir_all(&state)
             .with_context(|| format!("creating the state folder {}", state.display()))?;
@@ -63,16 +63,18 @@ impl Capabilities {
             redis: Redis::embedded(),
             networks: config.networks,
         };
-        Ok(Self { shared: Arc::new(shared) })
+        Ok(Self {
+            shared: Arc::new(shared),
+        })
     }
 
     /// The message broker, for triggers to subscribe to.
-    pub fn redis(&self) -> &Redis {
+    pub(crate) fn redis(&self) -> &Redis {
         &self.shared.redis
     }
 
     /// Networks that are open to every component.
-    pub fn networks(&self) -> &PermittedNetworks {
+    pub(crate) fn networks(&self) -> &PermittedNetworks {
         &self.shared.networks
     }
 }
@@ -81,7 +83,7 @@ impl Capabilities {
 ///
 /// What it opened lives in the `ResourceTable` of its store; here is only how
 /// many there are of each kind.
-pub struct CapabilityState {
+pub(crate) struct CapabilityState {
     shared: Capabilities,
     grants: Arc<ParsedGrants>,
     open: Open,
@@ -96,25 +98,29 @@ struct Open {
 
 impl CapabilityState {
     /// Nothing open yet.
-    pub fn new(shared: &Capabilities, grants: &Arc<ParsedGrants>) -> Self {
-        Self { shared: shared.clone(), grants: Arc::clone(grants), open: Open::default() }
+    pub(crate) fn new(shared: &Capabilities, grants: &Arc<ParsedGrants>) -> Self {
+        Self {
+            shared: shared.clone(),
+            grants: Arc::clone(grants),
+            open: Open::default(),
+        }
     }
 }
 
 /// Implemented by the data of a store whose components use these capabilities.
-pub trait CapabilityView: Send + 'static {
+pub(crate) trait CapabilityView: Send + 'static {
     /// The instance's capabilities, and the table its resources live in.
     fn capabilities(&mut self) -> (&mut CapabilityState, &mut ResourceTable);
 }
 
 /// A borrow of what the host functions need of a store's data.
-pub struct CapabilityCtx<'a> {
+pub(crate) struct CapabilityCtx<'a> {
     state: &'a mut CapabilityState,
     table: &'a mut ResourceTable,
 }
 
 /// The type-level name of [`CapabilityCtx`], for the generated traits.
-pub struct Capability;
+pub(crate) struct Capability;
 
 impl HasData for Capability {
     type Data<'a> = CapabilityCtx<'a>;
@@ -124,7 +130,7 @@ impl HasData for Capability {
 ///
 /// A component can call them all and is refused what its grants do not name, as
 /// under Spin.
-pub fn add_to_linker<T: CapabilityView>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
+pub(crate) fn add_to_linker<T: CapabilityView>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
     fn ctx<T: CapabilityView>(data: &mut T) -> CapabilityCtx<'_> {
         let (state, table) = data.capabilities();
         CapabilityCtx { state, table }

@@ -39,7 +39,7 @@ const IDLE_LIMIT: usize = 16;
 
 /// Where in the application a request goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ChainTarget {
+pub(crate) enum ChainTarget {
     /// To a component, past the routes: `http://<component>.spin.internal`.
     Component(String),
     /// To the application as a whole, like one from outside: `http://self.alt`.
@@ -47,7 +47,7 @@ pub enum ChainTarget {
 }
 
 /// Hands requests to components of the same application.
-pub trait ServiceChain: Send + Sync + 'static {
+pub(crate) trait ServiceChain: Send + Sync + 'static {
     /// Have `target` answer a request, which the sender was checked to be
     /// allowed.
     fn call(
@@ -59,7 +59,7 @@ pub trait ServiceChain: Send + Sync + 'static {
 
 /// Sends the HTTP requests of one component. A clone shares its connections.
 #[derive(Clone)]
-pub struct OutboundHttp {
+pub(crate) struct OutboundHttp {
     grants: Arc<ParsedGrants>,
     chain: Arc<dyn ServiceChain>,
     // Of one component alone: a connection that one component may make could
@@ -76,7 +76,7 @@ enum Destination {
 
 impl OutboundHttp {
     /// Send requests in the name of the component that has these grants.
-    pub fn new(
+    pub(crate) fn new(
         shared: &Capabilities,
         grants: &Arc<ParsedGrants>,
         chain: Arc<dyn ServiceChain>,
@@ -87,7 +87,11 @@ impl OutboundHttp {
             .pool_max_idle_per_host(IDLE_LIMIT)
             .pool_timer(TokioTimer::new())
             .build(connector);
-        Self { grants: Arc::clone(grants), chain, client }
+        Self {
+            grants: Arc::clone(grants),
+            chain,
+            client,
+        }
     }
 
     async fn send(
@@ -105,7 +109,9 @@ impl OutboundHttp {
         let options = options.unwrap_or_default();
         let connect = options.connect_timeout.unwrap_or(CONNECT_TIMEOUT);
         let first_byte = options.first_byte_timeout.unwrap_or(FIRST_BYTE_TIMEOUT);
-        let between_bytes = options.between_bytes_timeout.unwrap_or(BETWEEN_BYTES_TIMEOUT);
+        let between_bytes = options
+            .between_bytes_timeout
+            .unwrap_or(BETWEEN_BYTES_TIMEOUT);
         let answer = connector::TIMEOUT.scope(connect, self.client.request(request));
         let answer = tokio::time::timeout(connect.saturating_add(first_byte), answer)
             .await
@@ -149,10 +155,14 @@ fn destination(grants: &ParsedGrants, uri: &Uri) -> Result<Destination> {
         }
         return Ok(Destination::Inside(ChainTarget::ToSelf));
     }
-    let url = OutboundUrl::parse(&uri.to_string(), "https")
-        .map_err(|_| Error::HttpRequestUriInvalid)?;
+    let url =
+        OutboundUrl::parse(&uri.to_string(), "https").map_err(|_| Error::HttpRequestUriInvalid)?;
     if !allowed.allows(&url) {
-        grants.refuse("send requests to", &url.to_string(), "allowed_outbound_hosts");
+        grants.refuse(
+            "send requests to",
+            &url.to_string(),
+            "allowed_outbound_hosts",
+        );
         return Err(Error::HttpRequestDenied);
     }
     let host = url.host.to_string();
@@ -195,9 +205,10 @@ fn into_wasi(error: &legacy::Error) -> Error {
 fn from_connecting(error: &ConnectError) -> Error {
     tracing::debug!("{error}");
     match error {
-        ConnectError::Unresolved(rcode) => {
-            Error::DnsError { rcode: Some(rcode.clone()), info_code: None }
-        }
+        ConnectError::Unresolved(rcode) => Error::DnsError {
+            rcode: Some(rcode.clone()),
+            info_code: None,
+        },
         ConnectError::Prohibited => Error::DestinationIpProhibited,
         ConnectError::TimedOut => Error::ConnectionTimeout,
         ConnectError::Refused => Error::ConnectionRefused,

@@ -11,6 +11,7 @@ use crate::redis::{Client, Redis, RedisError, Reply};
 
 /// A component's connection to a broker.
 #[derive(Clone)]
+#[expect(unreachable_pub, reason = "the generated bindings export it again")]
 pub struct Connection(Client);
 
 impl CapabilityCtx<'_> {
@@ -29,7 +30,10 @@ impl CapabilityCtx<'_> {
         if self.state.open.redis == OPEN_LIMIT {
             return Err(Error::TooManyConnections);
         }
-        let connection = self.table.push(Connection(client)).map_err(|_| Error::TooManyConnections)?;
+        let connection = self
+            .table
+            .push(Connection(client))
+            .map_err(|_| Error::TooManyConnections)?;
         self.state.open.redis += 1;
         Ok(connection)
     }
@@ -59,12 +63,18 @@ async fn command<T>(
     let Connection(client) = accessor
         .with(|mut access| access.get().table.get(connection).cloned())
         .map_err(|_| Error::Other("could not find connection for resource".into()))?;
-    client.execute(command, arguments).await.map_err(from_broker)
+    client
+        .execute(command, arguments)
+        .await
+        .map_err(from_broker)
 }
 
 /// A key, and what else a command is about.
 fn arguments(key: String, values: Vec<String>) -> Vec<Vec<u8>> {
-    std::iter::once(key).chain(values).map(String::into_bytes).collect()
+    std::iter::once(key)
+        .chain(values)
+        .map(String::into_bytes)
+        .collect()
 }
 
 impl<T: Send> HostConnectionWithStore<T> for Capability {
@@ -84,7 +94,9 @@ impl<T: Send> HostConnectionWithStore<T> for Capability {
         payload: Vec<u8>,
     ) -> Result<(), Error> {
         let arguments = vec![channel.into_bytes(), payload];
-        command(accessor, &connection, "PUBLISH", arguments).await.map(drop)
+        command(accessor, &connection, "PUBLISH", arguments)
+            .await
+            .map(drop)
     }
 
     async fn get(
@@ -106,7 +118,9 @@ impl<T: Send> HostConnectionWithStore<T> for Capability {
         key: String,
         value: Vec<u8>,
     ) -> Result<(), Error> {
-        command(accessor, &connection, "SET", vec![key.into_bytes(), value]).await.map(drop)
+        command(accessor, &connection, "SET", vec![key.into_bytes(), value])
+            .await
+            .map(drop)
     }
 
     async fn incr(
@@ -182,7 +196,11 @@ fn integer<N: TryFrom<i64>>(reply: Reply) -> Result<N, Error> {
 
 /// Spin returns the elements of a list, and those of a list in it, in one list.
 fn flatten(reply: Reply) -> Result<Vec<RedisResult>, Error> {
-    fn append(results: &mut Vec<RedisResult>, bytes: &mut usize, reply: Reply) -> Result<(), Error> {
+    fn append(
+        results: &mut Vec<RedisResult>,
+        bytes: &mut usize,
+        reply: Reply,
+    ) -> Result<(), Error> {
         *bytes += size_of::<RedisResult>();
         match reply {
             Reply::Nil => results.push(RedisResult::Nil),
@@ -193,10 +211,16 @@ fn flatten(reply: Reply) -> Result<Vec<RedisResult>, Error> {
                 results.push(RedisResult::Binary(value));
             }
             Reply::List(replies) => {
-                return replies.into_iter().try_for_each(|reply| append(results, bytes, reply));
+                return replies
+                    .into_iter()
+                    .try_for_each(|reply| append(results, bytes, reply));
             }
         }
-        if *bytes > REPLY_LIMIT { Err(too_large()) } else { Ok(()) }
+        if *bytes > REPLY_LIMIT {
+            Err(too_large())
+        } else {
+            Ok(())
+        }
     }
     let mut results = Vec::new();
     append(&mut results, &mut 0, reply)?;
@@ -237,11 +261,17 @@ mod tests {
     #[test]
     fn every_refusal_has_its_error() {
         for (refusal, error) in [
-            (RedisError::InvalidAddress(crate::redis::InvalidRedisAddress), Error::InvalidAddress),
+            (
+                RedisError::InvalidAddress(crate::redis::InvalidRedisAddress),
+                Error::InvalidAddress,
+            ),
             (RedisError::TooManyServers, Error::TooManyConnections),
             (RedisError::WrongType, Error::TypeError),
             (RedisError::NotAnInteger, Error::TypeError),
-            (RedisError::Other("ERR x".into()), Error::Other("ERR x".into())),
+            (
+                RedisError::Other("ERR x".into()),
+                Error::Other("ERR x".into()),
+            ),
         ] {
             assert_eq!(format!("{:?}", from_broker(refusal)), format!("{error:?}"));
         }

@@ -26,13 +26,16 @@ use crate::bindings::spin::sqlite::sqlite::{
 /// Calls on it wait for each other: SQLite executes one statement of a connection
 /// at a time.
 #[derive(Clone)]
+#[expect(unreachable_pub, reason = "the generated bindings export it again")]
 pub struct Connection(Arc<Mutex<Session>>);
 
 impl CapabilityCtx<'_> {
     fn open_database(&mut self, label: &str) -> Result<Resource<Connection>, Error> {
         let CapabilityCtx { state, table } = self;
         if !state.grants.sqlite_databases.contains(label) {
-            state.grants.refuse("open the SQLite database", label, "sqlite_databases");
+            state
+                .grants
+                .refuse("open the SQLite database", label, "sqlite_databases");
             return Err(Error::AccessDenied);
         }
         let too_many = || Error::Io("too many connections opened".into());
@@ -48,7 +51,10 @@ impl CapabilityCtx<'_> {
     }
 
     fn connection(&self, connection: &Resource<Connection>) -> Result<Connection, Error> {
-        self.table.get(connection).cloned().map_err(|_| Error::InvalidConnection)
+        self.table
+            .get(connection)
+            .cloned()
+            .map_err(|_| Error::InvalidConnection)
     }
 }
 
@@ -71,10 +77,16 @@ impl HostConnection for CapabilityCtx<'_> {
     ) -> Result<QueryResult, Error> {
         let Connection(session) = self.connection(&connection)?;
         let reply = Session::execute(&session, sql, parameters).await?;
-        Ok(QueryResult { columns: reply.columns, rows: reply.rows })
+        Ok(QueryResult {
+            columns: reply.columns,
+            rows: reply.rows,
+        })
     }
 
-    async fn last_insert_rowid(&mut self, connection: Resource<Connection>) -> wasmtime::Result<i64> {
+    async fn last_insert_rowid(
+        &mut self,
+        connection: Resource<Connection>,
+    ) -> wasmtime::Result<i64> {
         let Connection(session) = self.connection(&connection)?;
         Ok(Session::lock(&session).await.last_insert_rowid())
     }
@@ -95,10 +107,16 @@ fn find<T>(
     accessor: &Accessor<T, Capability>,
     connection: &Resource<Connection>,
 ) -> Result<Arc<Mutex<Session>>, Error> {
-    accessor.with(|mut access| access.get().connection(connection)).map(|Connection(session)| session)
+    accessor
+        .with(|mut access| access.get().connection(connection))
+        .map(|Connection(session)| session)
 }
 
-type AsyncReply = (Vec<String>, StreamReader<RowResult>, FutureReader<Result<(), Error>>);
+type AsyncReply = (
+    Vec<String>,
+    StreamReader<RowResult>,
+    FutureReader<Result<(), Error>>,
+);
 
 impl<T: Send> HostConnectionWithStore<T> for Capability {
     async fn open_async(
@@ -129,7 +147,11 @@ impl<T: Send> HostConnectionWithStore<T> for Capability {
         accessor
             .with(|mut access| {
                 let rows = StreamReader::new(&mut access, rows)?;
-                Ok((reply.columns, rows, FutureReader::new(&mut access, outcome)?))
+                Ok((
+                    reply.columns,
+                    rows,
+                    FutureReader::new(&mut access, outcome)?,
+                ))
             })
             .map_err(|error: wasmtime::Error| Error::Io(error.to_string()))
     }

@@ -28,7 +28,7 @@ impl Host for CapabilityCtx<'_> {
 ///
 /// The rules and their order are Spin's, so that a name is refused here exactly
 /// when it is refused there.
-pub fn check_name(name: &str) -> Result<(), String> {
+pub(crate) fn check_name(name: &str) -> Result<(), String> {
     if name.is_empty() {
         return Err("must not be empty".into());
     }

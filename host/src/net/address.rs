@@ -6,33 +6,57 @@
 //! that resolves differently a second time gets around the check.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::str::FromStr;
 
 use ip_network::IpNetwork;
 
 /// Why an item of the permitted networks is not well-formed.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is neither `private` nor a network such as `10.0.0.0/8`")]
-pub struct InvalidNetwork(String);
+pub(crate) struct InvalidNetwork(String);
 
 /// Networks that every component may connect to though they are off limits by
 /// default.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct PermittedNetworks {
+pub(crate) struct PermittedNetworks {
     all: bool,
     networks: Vec<IpNetwork>,
 }
 
 impl PermittedNetworks {
     /// Permit every address.
-    pub fn all() -> Self {
-        Self { all: true, networks: Vec::new() }
+    pub(crate) fn all() -> Self {
+        Self {
+            all: true,
+            networks: Vec::new(),
+        }
     }
 
-    /// Parse a list of networks; `private` stands for all of them.
-    pub fn parse<S: AsRef<str>>(items: &[S]) -> Result<Self, InvalidNetwork> {
+    fn permit(&self, address: IpAddr) -> bool {
+        self.all
+            || self
+                .networks
+                .iter()
+                .any(|network| network.contains(address))
+    }
+}
+
+/// A list such as `10.0.0.0/8,::1`, in which `private` stands for all networks.
+impl FromStr for PermittedNetworks {
+    type Err = InvalidNetwork;
+
+    fn from_str(list: &str) -> Result<Self, InvalidNetwork> {
         let mut permitted = Self::default();
-        for item in items.iter().map(AsRef::as_ref) {
-            match (item, IpNetwork::from_str_truncate(item), item.parse::<IpAddr>()) {
+        for item in list
+            .split(',')
+            .map(str::trim)
+            .filter(|item| !item.is_empty())
+        {
+            match (
+                item,
+                IpNetwork::from_str_truncate(item),
+                item.parse::<IpAddr>(),
+            ) {
                 ("private", ..) => permitted.all = true,
                 (_, Ok(network), _) => permitted.networks.push(network),
                 (_, _, Ok(address)) => permitted.networks.push(address.into()),
@@ -40,10 +64,6 @@ impl PermittedNetworks {
             }
         }
         Ok(permitted)
-    }
-
-    fn permit(&self, address: IpAddr) -> bool {
-        self.all || self.networks.iter().any(|network| network.contains(address))
     }
 }
 

@@ -12,8 +12,10 @@ use super::{INTERNAL_SUFFIX, OutboundUrl, default_port};
 
 /// Why an item of `allowed_outbound_hosts` is not well-formed.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub enum InvalidAllowedHost {
-    #[error("{0:?} has no scheme: write `<scheme>://<host>[:<port>]`, such as `https://example.com`")]
+pub(crate) enum InvalidAllowedHost {
+    #[error(
+        "{0:?} has no scheme: write `<scheme>://<host>[:<port>]`, such as `https://example.com`"
+    )]
     NoScheme(String),
     #[error("the scheme of {0:?} is neither `*` nor made of letters only")]
     Scheme(String),
@@ -31,7 +33,7 @@ pub enum InvalidAllowedHost {
 
 /// The hosts a component may connect to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct AllowedHosts(Vec<AllowedHost>);
+pub(crate) struct AllowedHosts(Vec<AllowedHost>);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct AllowedHost {
@@ -68,7 +70,10 @@ impl AllowedHosts {
     /// Parse the items of one component.
     ///
     /// `*.spin.internal` stands for the components listed and for nothing else.
-    pub fn parse(items: &[String], components: &[String]) -> Result<Self, InvalidAllowedHost> {
+    pub(crate) fn parse(
+        items: &[String],
+        components: &[String],
+    ) -> Result<Self, InvalidAllowedHost> {
         let mut hosts = Vec::with_capacity(items.len());
         for item in items {
             let host = AllowedHost::parse(item)?;
@@ -104,13 +109,16 @@ impl AllowedHosts {
     /// dots does not count, unless its top-level domain is never delegated:
     /// whoever runs its DNS could point it at a private address later.
     pub(crate) fn names(&self, url: &OutboundUrl) -> bool {
-        self.0.iter().filter(|allowed| allowed.allows(url)).any(|allowed| match &allowed.host {
-            HostPattern::Any | HostPattern::Subdomain(_) | HostPattern::ToSelf => false,
-            HostPattern::Literal(Host::Domain(domain)) => is_private_name(domain),
-            HostPattern::Literal(Host::Ipv4(_) | Host::Ipv6(_)) => true,
-            // Everything is not a network anybody means.
-            HostPattern::Network(network) => network.netmask() > 0,
-        })
+        self.0
+            .iter()
+            .filter(|allowed| allowed.allows(url))
+            .any(|allowed| match &allowed.host {
+                HostPattern::Any | HostPattern::Subdomain(_) | HostPattern::ToSelf => false,
+                HostPattern::Literal(Host::Domain(domain)) => is_private_name(domain),
+                HostPattern::Literal(Host::Ipv4(_) | Host::Ipv6(_)) => true,
+                // Everything is not a network anybody means.
+                HostPattern::Network(network) => network.netmask() > 0,
+            })
     }
 }
 
@@ -150,7 +158,11 @@ impl AllowedHost {
             scheme if scheme.chars().all(char::is_alphabetic) => Scheme::Named(scheme.to_owned()),
             _ => return Err(invalid(InvalidAllowedHost::Scheme)),
         };
-        Ok(Self { scheme, host: HostPattern::parse(host).map_err(invalid)?, port })
+        Ok(Self {
+            scheme,
+            host: HostPattern::parse(host).map_err(invalid)?,
+            port,
+        })
     }
 
     fn allows(&self, url: &OutboundUrl) -> bool {
@@ -174,6 +186,8 @@ impl HostPattern {
         match host {
             "*" => return Ok(Self::Any),
             "self" | "self.alt" => return Ok(Self::ToSelf),
+            // Spin keeps the brace for lists, and the URL parser takes it.
+            _ if host.starts_with('{') => return Err(InvalidAllowedHost::Host),
             _ => {}
         }
         if let Ok(network) = IpNetwork::from_str_truncate(host) {
@@ -190,7 +204,10 @@ impl HostPattern {
         if name.contains('*') {
             return Err(InvalidAllowedHost::Wildcard);
         }
-        match (subdomain, Host::parse(name).map_err(|_| InvalidAllowedHost::Host as fn(_) -> _)?) {
+        match (
+            subdomain,
+            Host::parse(name).map_err(|_| InvalidAllowedHost::Host as fn(_) -> _)?,
+        ) {
             (true, Host::Domain(domain)) => Ok(Self::Subdomain(format!(".{domain}"))),
             (true, Host::Ipv4(_) | Host::Ipv6(_)) => Err(InvalidAllowedHost::Wildcard),
             (false, host) => Ok(Self::Literal(host)),

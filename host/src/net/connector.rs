@@ -63,7 +63,10 @@ impl Connector {
     async fn connect(self, uri: Uri) -> Result<Stream, ConnectError> {
         let malformed = |error: url::ParseError| ConnectError::Unresolved(error.to_string());
         let url = OutboundUrl::parse(&uri.to_string(), "https").map_err(malformed)?;
-        let port = url.port.or_else(|| default_port(&url.scheme)).unwrap_or(443);
+        let port = url
+            .port
+            .or_else(|| default_port(&url.scheme))
+            .unwrap_or(443);
         let resolved = match &url.host {
             Host::Ipv4(address) => vec![SocketAddr::from((*address, port))],
             Host::Ipv6(address) => vec![SocketAddr::from((*address, port))],
@@ -82,7 +85,9 @@ impl Connector {
             Host::Domain(name) => ServerName::try_from(name).map_err(tls_error)?,
         };
         let config = TLS.clone().map_err(ConnectError::Tls)?;
-        let stream = tokio_rustls::TlsConnector::from(config).connect(name, stream).await;
+        let stream = tokio_rustls::TlsConnector::from(config)
+            .connect(name, stream)
+            .await;
         Ok(Stream(Box::new(stream.map_err(handshake_error)?)))
     }
 
@@ -157,7 +162,9 @@ impl Service<Uri> for Connector {
 /// The configuration of every TLS connection: the roots of Mozilla and HTTP/1.1,
 /// as in `wasmtime-wasi-http`.
 static TLS: LazyLock<Result<Arc<ClientConfig>, String>> = LazyLock::new(|| {
-    let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.into() };
+    let roots = RootCertStore {
+        roots: webpki_roots::TLS_SERVER_ROOTS.into(),
+    };
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -169,7 +176,9 @@ static TLS: LazyLock<Result<Arc<ClientConfig>, String>> = LazyLock::new(|| {
 });
 
 fn handshake_error(error: io::Error) -> ConnectError {
-    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    let inner = error
+        .get_ref()
+        .and_then(|inner| inner.downcast_ref::<rustls::Error>());
     match inner {
         Some(error @ rustls::Error::InvalidCertificate(_)) => {
             ConnectError::Certificate(error.to_string())

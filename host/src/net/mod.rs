@@ -5,9 +5,8 @@ mod allowed_hosts;
 pub(crate) mod connector;
 mod outbound_url;
 
-pub use self::address::{InvalidNetwork, PermittedNetworks};
-pub(crate) use self::address::{Prohibited, check};
-pub use self::allowed_hosts::{AllowedHosts, InvalidAllowedHost};
+pub(crate) use self::address::{PermittedNetworks, Prohibited, check};
+pub(crate) use self::allowed_hosts::AllowedHosts;
 pub(crate) use self::outbound_url::OutboundUrl;
 
 /// The domain whose subdomains are the components of the application.

@@ -49,7 +49,9 @@ fn with_plain_userinfo(url: &str) -> Cow<'_, str> {
         Some((scheme, rest)) => (Some(scheme), rest),
         None => (None, url),
     };
-    let Some((userinfo, host)) = rest.split_once('@') else { return url.into() };
+    let Some((userinfo, host)) = rest.split_once('@') else {
+        return url.into();
+    };
     if userinfo.contains('/') {
         return url.into();
     }
@@ -67,7 +69,10 @@ mod tests {
     use super::*;
 
     fn host(url: &str) -> String {
-        OutboundUrl::parse(url, "https").expect(url).host.to_string()
+        OutboundUrl::parse(url, "https")
+            .expect(url)
+            .host
+            .to_string()
     }
 
     #[test]
@@ -92,9 +97,20 @@ mod tests {
 
     #[test]
     fn other_notations_of_an_address_are_that_address() {
-        for notation in ["127.0.0.1", "127.1", "2130706433", "0x7f000001", "0177.0.0.1", "127.0.0.1."] {
+        for notation in [
+            "127.0.0.1",
+            "127.1",
+            "2130706433",
+            "0x7f000001",
+            "0177.0.0.1",
+            "127.0.0.1.",
+        ] {
             for scheme in ["http", "redis"] {
-                assert_eq!(host(&format!("{scheme}://{notation}/")), "127.0.0.1", "{notation}");
+                assert_eq!(
+                    host(&format!("{scheme}://{notation}/")),
+                    "127.0.0.1",
+                    "{notation}"
+                );
             }
         }
     }

@@ -5,11 +5,11 @@ use url::Url;
 /// The text is not the address of a broker.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not an address such as `redis://localhost:6379/0`")]
-pub struct InvalidRedisAddress;
+pub(crate) struct InvalidRedisAddress;
 
 /// The address of a broker, and the database in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RedisAddress {
+pub(crate) struct RedisAddress {
     pub(super) host: String,
     pub(super) port: u16,
     pub(super) database: u32,
@@ -17,17 +17,24 @@ pub struct RedisAddress {
 
 impl RedisAddress {
     /// Parse an address.
-    pub fn parse(address: &str) -> Result<Self, InvalidRedisAddress> {
+    pub(crate) fn parse(address: &str) -> Result<Self, InvalidRedisAddress> {
         let url = Url::parse(address).map_err(|_| InvalidRedisAddress)?;
         if !matches!(url.scheme(), "redis" | "rediss") {
             return Err(InvalidRedisAddress);
         }
-        let host = url.host_str().filter(|host| !host.is_empty()).ok_or(InvalidRedisAddress)?;
+        let host = url
+            .host_str()
+            .filter(|host| !host.is_empty())
+            .ok_or(InvalidRedisAddress)?;
         let database = match url.path().trim_matches('/') {
             "" => 0,
             database => database.parse().map_err(|_| InvalidRedisAddress)?,
         };
-        Ok(Self { host: host.to_ascii_lowercase(), port: url.port().unwrap_or(6379), database })
+        Ok(Self {
+            host: host.to_ascii_lowercase(),
+            port: url.port().unwrap_or(6379),
+            database,
+        })
     }
 }
 
@@ -45,15 +52,32 @@ mod tests {
             ("redis://user:pass%23word@broker:6380/3", "broker", 6380, 3),
             ("rediss://[::1]/2", "[::1]", 6379, 2),
         ] {
-            let expected = RedisAddress { host: host.into(), port, database };
+            let expected = RedisAddress {
+                host: host.into(),
+                port,
+                database,
+            };
             assert_eq!(RedisAddress::parse(address), Ok(expected), "{address}");
         }
     }
 
     #[test]
     fn anything_else_is_refused() {
-        for address in ["", "localhost", "localhost:6379", "http://localhost", "redis://", "redis:///0", "redis://h/x", "redis://h/-1"] {
-            assert_eq!(RedisAddress::parse(address), Err(InvalidRedisAddress), "{address}");
+        for address in [
+            "",
+            "localhost",
+            "localhost:6379",
+            "http://localhost",
+            "redis://",
+            "redis:///0",
+            "redis://h/x",
+            "redis://h/-1",
+        ] {
+            assert_eq!(
+                RedisAddress::parse(address),
+                Err(InvalidRedisAddress),
+                "{address}"
+            );
         }
     }
 

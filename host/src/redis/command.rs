@@ -9,9 +9,34 @@ use super::{RedisError, Reply};
 
 /// The commands there are besides those of a whole server.
 const COMMANDS: [&str; 28] = [
-    "DECR", "DEL", "EXISTS", "EXPIRE", "FLUSHALL", "FLUSHDB", "GET", "HDEL", "HGET", "HGETALL", "HSET",
-    "INCR", "INCRBY", "MGET", "PERSIST", "PEXPIRE", "PING", "PTTL", "PUBLISH", "RENAME", "SADD", "SCARD",
-    "SET", "SETNX", "SISMEMBER", "SMEMBERS", "SREM", "TTL",
+    "DECR",
+    "DEL",
+    "EXISTS",
+    "EXPIRE",
+    "FLUSHALL",
+    "FLUSHDB",
+    "GET",
+    "HDEL",
+    "HGET",
+    "HGETALL",
+    "HSET",
+    "INCR",
+    "INCRBY",
+    "MGET",
+    "PERSIST",
+    "PEXPIRE",
+    "PING",
+    "PTTL",
+    "PUBLISH",
+    "RENAME",
+    "SADD",
+    "SCARD",
+    "SET",
+    "SETNX",
+    "SISMEMBER",
+    "SMEMBERS",
+    "SREM",
+    "TTL",
 ];
 
 /// Execute a command, its name in upper case.
@@ -74,7 +99,10 @@ pub(super) fn execute(
 fn not_understood(command: &str) -> RedisError {
     RedisError::Other(match COMMANDS.contains(&command) {
         true => {
-            format!("ERR wrong number of arguments for '{}' command", command.to_ascii_lowercase())
+            format!(
+                "ERR wrong number of arguments for '{}' command",
+                command.to_ascii_lowercase()
+            )
         }
         false => format!("ERR unknown command '{command}'"),
     })
@@ -91,7 +119,9 @@ fn set_command(
         ("SADD", [_, ..]) => {
             let growth = members.iter().map(|member| member.len() + OVERHEAD).sum();
             keys.change(key, Value::Set(BTreeSet::new()), growth, now, |value| {
-                let Value::Set(set) = value else { return Err(RedisError::WrongType) };
+                let Value::Set(set) = value else {
+                    return Err(RedisError::WrongType);
+                };
                 let (mut added, mut grown) = (0, 0);
                 for member in members {
                     if set.insert(member.clone()) {
@@ -103,7 +133,9 @@ fn set_command(
             })
         }
         ("SREM", [_, ..]) => keys.change(key, Value::Set(BTreeSet::new()), 0, now, |value| {
-            let Value::Set(set) = value else { return Err(RedisError::WrongType) };
+            let Value::Set(set) = value else {
+                return Err(RedisError::WrongType);
+            };
             let (mut removed, mut grown) = (0, 0);
             for member in members {
                 if set.remove(member) {
@@ -117,9 +149,9 @@ fn set_command(
             let members = members_of(keys, key, now)?.into_iter().flatten();
             Ok(Reply::List(members.cloned().map(Reply::Bytes).collect()))
         }
-        ("SISMEMBER", [member]) => {
-            Ok(integer(members_of(keys, key, now)?.is_some_and(|set| set.contains(member))))
-        }
+        ("SISMEMBER", [member]) => Ok(integer(
+            members_of(keys, key, now)?.is_some_and(|set| set.contains(member)),
+        )),
         ("SCARD", []) => Ok(count(members_of(keys, key, now)?.into_iter().flatten())),
         _ => Err(not_understood(command)),
     }
@@ -136,7 +168,9 @@ fn hash_command(
         ("HSET", [_, _, ..]) if fields.len().is_multiple_of(2) => {
             let growth = fields.iter().map(|bytes| bytes.len() + OVERHEAD).sum();
             keys.change(key, Value::Hash(BTreeMap::new()), growth, now, |value| {
-                let Value::Hash(hash) = value else { return Err(RedisError::WrongType) };
+                let Value::Hash(hash) = value else {
+                    return Err(RedisError::WrongType);
+                };
                 let (mut added, mut grown) = (0, 0);
                 for pair in fields.chunks_exact(2) {
                     let [field, value] = pair else { continue };
@@ -153,7 +187,9 @@ fn hash_command(
             })
         }
         ("HDEL", [_, ..]) => keys.change(key, Value::Hash(BTreeMap::new()), 0, now, |value| {
-            let Value::Hash(hash) = value else { return Err(RedisError::WrongType) };
+            let Value::Hash(hash) = value else {
+                return Err(RedisError::WrongType);
+            };
             let (mut removed, mut grown) = (0, 0);
             for field in fields {
                 if let Some(value) = hash.remove(field) {
@@ -163,9 +199,11 @@ fn hash_command(
             }
             Ok((Reply::Integer(removed), grown))
         }),
-        ("HGET", [field]) => {
-            Ok(bytes(fields_of(keys, key, now)?.and_then(|hash| hash.get(field)).cloned()))
-        }
+        ("HGET", [field]) => Ok(bytes(
+            fields_of(keys, key, now)?
+                .and_then(|hash| hash.get(field))
+                .cloned(),
+        )),
         ("HGETALL", []) => {
             let fields = fields_of(keys, key, now)?.into_iter().flatten();
             let pairs = fields.flat_map(|(field, value)| [field.clone(), value.clone()]);
@@ -215,10 +253,12 @@ fn set(
 
 fn add(keys: &mut Keyspace, key: &[u8], amount: i64, now: Instant) -> Result<Reply, RedisError> {
     keys.change(key, Value::Text(b"0".to_vec()), 20, now, |value| {
-        let Value::Text(text) = value else { return Err(RedisError::WrongType) };
-        let sum = number(text)?.checked_add(amount).ok_or_else(|| {
-            RedisError::Other("ERR increment or decrement would overflow".into())
-        })?;
+        let Value::Text(text) = value else {
+            return Err(RedisError::WrongType);
+        };
+        let sum = number(text)?
+            .checked_add(amount)
+            .ok_or_else(|| RedisError::Other("ERR increment or decrement would overflow".into()))?;
         let before = signed(text.len());
         *text = sum.to_string().into_bytes();
         Ok((Reply::Integer(sum), signed(text.len()) - before))
@@ -272,7 +312,7 @@ fn fields_of<'a>(
     keys: &'a mut Keyspace,
     key: &[u8],
     now: Instant,
-) -> Result<Option<&'a BTreeMap<Vec<u8>, Vec<u8>>>, RedisError> {
+) -> Result<Option<&'a Fields>, RedisError> {
     match keys.get(key, now) {
         None => Ok(None),
         Some(Value::Hash(hash)) => Ok(Some(hash)),
@@ -280,11 +320,17 @@ fn fields_of<'a>(
     }
 }
 
+type Fields = BTreeMap<Vec<u8>, Vec<u8>>;
+
 /// Redis takes decimal digits and a minus sign, and neither a plus sign nor
 /// leading zeros.
 fn number(text: &[u8]) -> Result<i64, RedisError> {
-    let number: Option<i64> = std::str::from_utf8(text).ok().and_then(|text| text.parse().ok());
-    number.filter(|number| number.to_string().as_bytes() == text).ok_or(RedisError::NotAnInteger)
+    let number: Option<i64> = std::str::from_utf8(text)
+        .ok()
+        .and_then(|text| text.parse().ok());
+    number
+        .filter(|number| number.to_string().as_bytes() == text)
+        .ok_or(RedisError::NotAnInteger)
 }
 
 fn instant(millis: i64, now: Instant) -> Option<Instant> {

@@ -10,18 +10,27 @@ struct Broker {
 
 impl Broker {
     fn new() -> Self {
-        Self { keys: Keyspace::default(), now: Instant::now() }
+        Self {
+            keys: Keyspace::default(),
+            now: Instant::now(),
+        }
     }
 
     fn execute(&mut self, line: &str) -> Result<Reply, RedisError> {
         let mut words = line.split(' ');
         let command = words.next().unwrap_or_default();
-        execute(&mut self.keys, command, words.map(Into::into).collect(), self.now)
+        execute(
+            &mut self.keys,
+            command,
+            words.map(Into::into).collect(),
+            self.now,
+        )
     }
 
     /// The answer as `redis-cli` would print it.
     fn answer(&mut self, line: &str) -> String {
-        self.execute(line).map_or_else(|error| error.to_string(), print)
+        self.execute(line)
+            .map_or_else(|error| error.to_string(), print)
     }
 
     fn pass(&mut self, time: Duration) {
@@ -35,7 +44,10 @@ fn print(reply: Reply) -> String {
         Reply::Status(status) => status.into(),
         Reply::Integer(integer) => integer.to_string(),
         Reply::Bytes(bytes) => format!("{:?}", String::from_utf8_lossy(&bytes)),
-        Reply::List(list) => format!("[{}]", list.into_iter().map(print).collect::<Vec<_>>().join(" ")),
+        Reply::List(list) => format!(
+            "[{}]",
+            list.into_iter().map(print).collect::<Vec<_>>().join(" ")
+        ),
     }
 }
 
@@ -82,7 +94,10 @@ fn counters() {
         ("DECR n", "41"),
         ("GET n", "\"41\""),
         ("INCRBY n x", "ERR value is not an integer or out of range"),
-        ("INCRBY n 9223372036854775807", "ERR increment or decrement would overflow"),
+        (
+            "INCRBY n 9223372036854775807",
+            "ERR increment or decrement would overflow",
+        ),
         ("SET n +1", "OK"),
         ("INCR n", "ERR value is not an integer or out of range"),
         ("SET n 01", "OK"),
@@ -101,7 +116,10 @@ fn set_with_conditions() {
         ("SET key c NX XX", "ERR syntax error"),
         ("SET key c EX", "ERR syntax error"),
         ("SET key c EX 0", "ERR invalid expire time in 'set' command"),
-        ("SET key c EX 9223372036854775807", "ERR invalid expire time in 'set' command"),
+        (
+            "SET key c EX 9223372036854775807",
+            "ERR invalid expire time in 'set' command",
+        ),
         ("SET key c EX 1 PX 1", "ERR syntax error"),
     ]);
 }
@@ -165,7 +183,10 @@ fn hashes() {
         ("HDEL h a b x", "2"),
         ("HDEL h c", "1"),
         ("EXISTS h", "0"),
-        ("HSET h a", "ERR wrong number of arguments for 'hset' command"),
+        (
+            "HSET h a",
+            "ERR wrong number of arguments for 'hset' command",
+        ),
     ]);
 }
 
@@ -211,7 +232,10 @@ fn what_is_not_understood_is_refused() {
         ("SUBSCRIBE a", "ERR unknown command 'SUBSCRIBE'"),
         ("GET", "ERR wrong number of arguments for 'get' command"),
         ("SADD s", "ERR wrong number of arguments for 'sadd' command"),
-        ("PUBLISH a", "ERR wrong number of arguments for 'publish' command"),
+        (
+            "PUBLISH a",
+            "ERR wrong number of arguments for 'publish' command",
+        ),
         ("FLUSHDB", "OK"),
     ]);
 }

@@ -21,7 +21,10 @@ const DATABASES: u32 = 16;
 
 /// The servers by host and port, made when they are first connected to.
 #[derive(Clone, Default)]
-pub struct Servers(Arc<Mutex<HashMap<(String, u16), Arc<Server>>>>);
+pub(crate) struct Servers(Arc<Mutex<HashMap<Origin, Arc<Server>>>>);
+
+/// The host and port of a server.
+type Origin = (String, u16);
 
 impl Servers {
     pub(super) fn connect(&self, address: &RedisAddress) -> Result<Client, RedisError> {
@@ -34,7 +37,10 @@ impl Servers {
             return Err(RedisError::TooManyServers);
         }
         let server = Arc::clone(servers.entry(origin).or_default());
-        Ok(Client { server, database: address.database })
+        Ok(Client {
+            server,
+            database: address.database,
+        })
     }
 }
 
@@ -47,7 +53,7 @@ struct Server {
 
 /// A connection to one database of a server.
 #[derive(Clone)]
-pub struct Client {
+pub(crate) struct Client {
     server: Arc<Server>,
     database: u32,
 }
@@ -85,10 +91,14 @@ impl Client {
     /// The number of subscribers that the message was sent to.
     fn publish(&self, channel: &[u8], message: &[u8]) -> i64 {
         let mut channels = lock(&self.server.channels);
-        let Some(queues) = channels.get_mut(channel) else { return 0 };
+        let Some(queues) = channels.get_mut(channel) else {
+            return 0;
+        };
         let mut reached = 0;
         queues.retain(|queue| {
-            let Some(queue) = queue.upgrade() else { return false };
+            let Some(queue) = queue.upgrade() else {
+                return false;
+            };
             queue.push(message);
             reached += 1;
             true
@@ -113,15 +123,28 @@ mod tests {
         let mut words = command.split(' ');
         let command = words.next().unwrap_or_default();
         let arguments = words.map(Into::into).collect();
-        redis.connect(address).await?.execute(command, arguments).await
+        redis
+            .connect(address)
+            .await?
+            .execute(command, arguments)
+            .await
     }
 
     #[tokio::test]
     async fn a_message_reaches_every_subscriber_of_its_channel() {
         let redis = Redis::embedded();
-        let mut ours = redis.subscribe("redis://h", "a").await.expect("subscription");
-        let mut theirs = redis.subscribe("redis://h:6379/2", "a").await.expect("subscription");
-        let _other = redis.subscribe("redis://h", "b").await.expect("subscription");
+        let mut ours = redis
+            .subscribe("redis://h", "a")
+            .await
+            .expect("subscription");
+        let mut theirs = redis
+            .subscribe("redis://h:6379/2", "a")
+            .await
+            .expect("subscription");
+        let _other = redis
+            .subscribe("redis://h", "b")
+            .await
+            .expect("subscription");
         let reached = execute(&redis, "redis://h/1", "PUBLISH a message").await;
         assert_eq!(reached, Ok(Reply::Integer(2)));
         assert_eq!(ours.next().await.as_deref(), Some(&b"message"[..]));
@@ -131,18 +154,36 @@ mod tests {
     #[tokio::test]
     async fn a_subscriber_that_left_is_forgotten() {
         let redis = Redis::embedded();
-        drop(redis.subscribe("redis://h", "a").await.expect("subscription"));
-        assert_eq!(execute(&redis, "redis://h", "publish a x").await, Ok(Reply::Integer(0)));
+        drop(
+            redis
+                .subscribe("redis://h", "a")
+                .await
+                .expect("subscription"),
+        );
+        assert_eq!(
+            execute(&redis, "redis://h", "publish a x").await,
+            Ok(Reply::Integer(0))
+        );
         let Redis::Embedded(Servers(servers)) = &redis;
-        assert!(lock(servers).values().all(|server| lock(&server.channels).is_empty()));
+        assert!(
+            lock(servers)
+                .values()
+                .all(|server| lock(&server.channels).is_empty())
+        );
     }
 
     #[tokio::test]
     async fn messages_keep_their_order() {
         let redis = Redis::embedded();
-        let mut subscription = redis.subscribe("redis://h", "a").await.expect("subscription");
+        let mut subscription = redis
+            .subscribe("redis://h", "a")
+            .await
+            .expect("subscription");
         for message in [b"1", b"2", b"3"] {
-            redis.publish("redis://h", "a", message.to_vec()).await.expect("publish");
+            redis
+                .publish("redis://h", "a", message.to_vec())
+                .await
+                .expect("publish");
         }
         for message in [b"1", b"2", b"3"] {
             assert_eq!(subscription.next().await.as_deref(), Some(&message[..]));
@@ -152,19 +193,32 @@ mod tests {
     #[tokio::test]
     async fn databases_and_servers_are_separate() {
         let redis = Redis::embedded();
-        execute(&redis, "redis://h/1", "SET key value").await.expect("set");
+        execute(&redis, "redis://h/1", "SET key value")
+            .await
+            .expect("set");
         for elsewhere in ["redis://h/2", "redis://h:1/1", "redis://g/1"] {
-            assert_eq!(execute(&redis, elsewhere, "GET key").await, Ok(Reply::Nil), "{elsewhere}");
+            assert_eq!(
+                execute(&redis, elsewhere, "GET key").await,
+                Ok(Reply::Nil),
+                "{elsewhere}"
+            );
         }
-        execute(&redis, "redis://h/2", "FLUSHALL").await.expect("flush");
-        assert_eq!(execute(&redis, "redis://h/1", "GET key").await, Ok(Reply::Nil));
+        execute(&redis, "redis://h/2", "FLUSHALL")
+            .await
+            .expect("flush");
+        assert_eq!(
+            execute(&redis, "redis://h/1", "GET key").await,
+            Ok(Reply::Nil)
+        );
     }
 
     #[tokio::test]
     async fn servers_and_databases_are_limited() {
         let redis = Redis::embedded();
         for port in 1..=SERVERS_LIMIT {
-            execute(&redis, &format!("redis://h:{port}"), "PING").await.expect("ping");
+            execute(&redis, &format!("redis://h:{port}"), "PING")
+                .await
+                .expect("ping");
         }
         let further = execute(&redis, "redis://g", "PING").await;
         assert_eq!(further, Err(RedisError::TooManyServers));

@@ -61,7 +61,14 @@ impl Keyspace {
         self.reserve(size, now)?;
         self.remove(&key, now);
         self.used += size;
-        self.entries.insert(key, Entry { value, expires, size });
+        self.entries.insert(
+            key,
+            Entry {
+                value,
+                expires,
+                size,
+            },
+        );
         Ok(())
     }
 
@@ -101,14 +108,23 @@ impl Keyspace {
 
     /// Remove `key`; whether it was there.
     pub(super) fn remove(&mut self, key: &[u8], now: Instant) -> bool {
-        let expired = self.entries.get(key).is_none_or(|entry| entry.is_expired(now));
+        let expired = self
+            .entries
+            .get(key)
+            .is_none_or(|entry| entry.is_expired(now));
         self.take(key);
         !expired
     }
 
     /// Move what is under a key, and when it expires, to another one.
-    pub(super) fn rename(&mut self, from: &[u8], to: Vec<u8>, now: Instant) -> Result<(), RedisError> {
-        self.entry(from, now).ok_or_else(|| RedisError::Other("ERR no such key".into()))?;
+    pub(super) fn rename(
+        &mut self,
+        from: &[u8],
+        to: Vec<u8>,
+        now: Instant,
+    ) -> Result<(), RedisError> {
+        self.entry(from, now)
+            .ok_or_else(|| RedisError::Other("ERR no such key".into()))?;
         if let Some(mut entry) = self.take(from) {
             self.take(&to);
             entry.size = entry.size - from.len() + to.len();
@@ -146,7 +162,11 @@ impl Keyspace {
             }
             !expired
         });
-        if self.used + bytes <= CAPACITY { Ok(()) } else { Err(RedisError::OutOfMemory) }
+        if self.used + bytes <= CAPACITY {
+            Ok(())
+        } else {
+            Err(RedisError::OutOfMemory)
+        }
     }
 }
 
@@ -161,9 +181,10 @@ impl Value {
         match self {
             Self::Text(text) => text.len(),
             Self::Set(set) => set.iter().map(|member| member.len() + OVERHEAD).sum(),
-            Self::Hash(hash) => {
-                hash.iter().map(|(field, value)| field.len() + value.len() + OVERHEAD).sum()
-            }
+            Self::Hash(hash) => hash
+                .iter()
+                .map(|(field, value)| field.len() + value.len() + OVERHEAD)
+                .sum(),
         }
     }
 
@@ -187,7 +208,9 @@ mod tests {
         let mut keyspace = Keyspace::default();
         let now = Instant::now();
         let half = || Value::Text(vec![0; CAPACITY / 2]);
-        let put = |keyspace: &mut Keyspace, key: &[u8], now| keyspace.put(key.to_vec(), half(), Some(now + SECOND), now);
+        let put = |keyspace: &mut Keyspace, key: &[u8], now| {
+            keyspace.put(key.to_vec(), half(), Some(now + SECOND), now)
+        };
         put(&mut keyspace, b"a", now).expect("room for one");
         assert_eq!(put(&mut keyspace, b"b", now), Err(RedisError::OutOfMemory));
         put(&mut keyspace, b"b", now + SECOND).expect("the other has expired");
@@ -202,8 +225,14 @@ mod tests {
         for member in [b"a", b"b", b"a"] {
             keyspace
                 .change(b"key", Value::Set(BTreeSet::new()), 1, now, |value| {
-                    let Value::Set(set) = value else { return Err(RedisError::WrongType) };
-                    let grown = if set.insert(member.to_vec()) { 1 + OVERHEAD } else { 0 };
+                    let Value::Set(set) = value else {
+                        return Err(RedisError::WrongType);
+                    };
+                    let grown = if set.insert(member.to_vec()) {
+                        1 + OVERHEAD
+                    } else {
+                        0
+                    };
                     Ok(((), grown as isize))
                 })
                 .expect("change");
@@ -217,7 +246,14 @@ mod tests {
     fn an_expired_key_is_not_there() {
         let mut keyspace = Keyspace::default();
         let now = Instant::now();
-        keyspace.put(b"key".to_vec(), Value::Text(vec![]), Some(now + SECOND), now).expect("put");
+        keyspace
+            .put(
+                b"key".to_vec(),
+                Value::Text(vec![]),
+                Some(now + SECOND),
+                now,
+            )
+            .expect("put");
         assert_eq!(keyspace.expiry(b"key", now), Some(Some(SECOND)));
         assert!(keyspace.get(b"key", now + SECOND).is_none());
         assert!(!keyspace.remove(b"key", now + SECOND));

@@ -10,27 +10,27 @@ mod embedded;
 mod keyspace;
 mod subscription;
 
-pub use self::address::{InvalidRedisAddress, RedisAddress};
+pub(crate) use self::address::{InvalidRedisAddress, RedisAddress};
 use self::embedded::Servers;
 pub use self::subscription::Subscription;
 
 /// The brokers of an application.
 #[derive(Clone)]
-pub enum Redis {
+pub(crate) enum Redis {
     /// One in-process server for every host and port.
     Embedded(Servers),
 }
 
 /// A connection to one broker.
 #[derive(Clone)]
-pub enum Client {
+pub(crate) enum Client {
     /// To an in-process server.
     Embedded(embedded::Client),
 }
 
 /// Why a broker refused a command.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum RedisError {
+pub(crate) enum RedisError {
     #[error(transparent)]
     InvalidAddress(#[from] InvalidRedisAddress),
     #[error("too many servers")]
@@ -48,7 +48,7 @@ pub enum RedisError {
 
 /// What a broker answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Reply {
+pub(crate) enum Reply {
     Nil,
     Status(&'static str),
     Integer(i64),
@@ -58,12 +58,12 @@ pub enum Reply {
 
 impl Redis {
     /// Brokers in this process, empty.
-    pub fn embedded() -> Self {
+    pub(crate) fn embedded() -> Self {
         Self::Embedded(Servers::default())
     }
 
     /// Connect to the broker at `address`.
-    pub async fn connect(&self, address: &str) -> Result<Client, RedisError> {
+    pub(crate) async fn connect(&self, address: &str) -> Result<Client, RedisError> {
         let address = RedisAddress::parse(address)?;
         match self {
             Self::Embedded(servers) => servers.connect(&address).map(Client::Embedded),
@@ -71,27 +71,38 @@ impl Redis {
     }
 
     /// Receive the messages of a channel from now on.
-    pub async fn subscribe(&self, address: &str, channel: &str) -> Result<Subscription, RedisError> {
+    pub(crate) async fn subscribe(
+        &self,
+        address: &str,
+        channel: &str,
+    ) -> Result<Subscription, RedisError> {
         match self.connect(address).await? {
             Client::Embedded(client) => Ok(client.subscribe(channel)),
         }
     }
 
     /// Send a message to whoever is subscribed to a channel now.
-    pub async fn publish(
+    pub(crate) async fn publish(
         &self,
         address: &str,
         channel: &str,
         payload: Vec<u8>,
     ) -> Result<(), RedisError> {
         let client = self.connect(address).await?;
-        client.execute("PUBLISH", vec![channel.into(), payload]).await.map(drop)
+        client
+            .execute("PUBLISH", vec![channel.into(), payload])
+            .await
+            .map(drop)
     }
 }
 
 impl Client {
     /// Execute a command.
-    pub async fn execute(&self, command: &str, arguments: Vec<Vec<u8>>) -> Result<Reply, RedisError> {
+    pub(crate) async fn execute(
+        &self,
+        command: &str,
+        arguments: Vec<Vec<u8>>,
+    ) -> Result<Reply, RedisError> {
         match self {
             Self::Embedded(client) => client.execute(command, arguments),
         }

@@ -48,7 +48,11 @@ struct Waiting {
 
 impl Queue {
     pub(super) fn new(channel: &str) -> Self {
-        Self { channel: channel.to_owned(), waiting: Mutex::default(), arrived: Notify::new() }
+        Self {
+            channel: channel.to_owned(),
+            waiting: Mutex::default(),
+            arrived: Notify::new(),
+        }
     }
 
     pub(super) fn push(&self, message: &[u8]) {
@@ -57,7 +61,10 @@ impl Queue {
         if waiting.messages.len() == MESSAGES_LIMIT || bytes > BYTES_LIMIT {
             if !waiting.overflows {
                 waiting.overflows = true;
-                tracing::warn!(channel = self.channel, "a subscriber is too slow and misses messages");
+                tracing::warn!(
+                    channel = self.channel,
+                    "a subscriber is too slow and misses messages"
+                );
             }
             return;
         }

@@ -29,7 +29,10 @@ pub(in crate::capability) struct Stores {
 impl Stores {
     /// Stores in the file at `path`.
     pub(in crate::capability) fn new(path: PathBuf) -> Self {
-        Self { path, database: OnceLock::new() }
+        Self {
+            path,
+            database: OnceLock::new(),
+        }
     }
 
     /// Open the store with this label; every label has one.
@@ -42,7 +45,10 @@ impl Stores {
                 self.database.get_or_init(|| Arc::new(opened))
             }
         };
-        Ok(Store { database: Arc::clone(database), label: label.into() })
+        Ok(Store {
+            database: Arc::clone(database),
+            label: label.into(),
+        })
     }
 }
 
@@ -69,7 +75,10 @@ impl Database {
         // A reader of a write-ahead log waits only while another process
         // recovers the file.
         reader.busy_timeout(Duration::from_millis(250))?;
-        Ok(Self { reader: Mutex::new(reader), writer: Mutex::new(writer) })
+        Ok(Self {
+            reader: Mutex::new(reader),
+            writer: Mutex::new(writer),
+        })
     }
 
     fn reader(&self) -> MutexGuard<'_, Connection> {
@@ -79,6 +88,7 @@ impl Database {
 
 /// An open key-value store.
 #[derive(Clone)]
+#[expect(unreachable_pub, reason = "the generated bindings export it again")]
 pub struct Store {
     database: Arc<Database>,
     label: Arc<str>,
@@ -93,7 +103,9 @@ impl Store {
             .reader()
             .prepare_cached(SQL)
             .and_then(|mut select| {
-                select.query_row([&*self.label, key], |row| row.get::<_, Vec<u8>>(0)).optional()
+                select
+                    .query_row([&*self.label, key], |row| row.get::<_, Vec<u8>>(0))
+                    .optional()
             })
             .map_err(other)?;
         match value {
@@ -116,7 +128,9 @@ impl Store {
              ON CONFLICT (store, key) DO UPDATE SET value = excluded.value";
         let label = Arc::clone(&self.label);
         self.write(move |writer| {
-            writer.prepare_cached(SQL)?.execute(params![&*label, key, value])
+            writer
+                .prepare_cached(SQL)?
+                .execute(params![&*label, key, value])
         })
         .await
     }
@@ -125,7 +139,8 @@ impl Store {
     pub(super) async fn delete(&self, key: String) -> Result<(), Error> {
         const SQL: &str = "DELETE FROM spin_key_value WHERE store = ?1 AND key = ?2";
         let label = Arc::clone(&self.label);
-        self.write(move |writer| writer.prepare_cached(SQL)?.execute([&*label, &key])).await
+        self.write(move |writer| writer.prepare_cached(SQL)?.execute([&*label, &key]))
+            .await
     }
 
     /// Write on a thread that may block: a commit waits for the disk.
@@ -135,7 +150,10 @@ impl Store {
     ) -> Result<(), Error> {
         let database = Arc::clone(&self.database);
         let written = tokio::task::spawn_blocking(move || {
-            let writer = database.writer.lock().unwrap_or_else(PoisonError::into_inner);
+            let writer = database
+                .writer
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
             statement(&writer)
         });
         written.await.map_err(other)?.map(drop).map_err(other)
@@ -156,9 +174,16 @@ impl Store {
     /// Every key, and how reading them ended.
     pub(super) fn keys(
         self,
-    ) -> (Keys, impl Future<Output = wasmtime::Result<Result<(), Error>>> + Send + 'static) {
+    ) -> (
+        Keys,
+        impl Future<Output = wasmtime::Result<Result<(), Error>>> + Send + 'static,
+    ) {
         let (outcome, ended) = oneshot::channel();
-        let keys = Keys { store: self, last: None, outcome: Some(outcome) };
+        let keys = Keys {
+            store: self,
+            last: None,
+            outcome: Some(outcome),
+        };
         // Nobody to tell the outcome means that the reader left early.
         (keys, async { Ok(ended.await.unwrap_or(Ok(()))) })
     }
@@ -199,7 +224,9 @@ impl<D> StreamProducer<D> for Keys {
             Ok(page) => page,
             Err(error) => return Poll::Ready(Ok(self.end(Err(error)))),
         };
-        let Some(last) = page.last() else { return Poll::Ready(Ok(self.end(Ok(())))) };
+        let Some(last) = page.last() else {
+            return Poll::Ready(Ok(self.end(Ok(()))));
+        };
         self.last = Some(last.clone());
         destination.set_buffer(page.into());
         Poll::Ready(Ok(StreamResult::Completed))
@@ -239,12 +266,24 @@ mod tests {
         let folder = tempfile::tempdir().expect("folder");
         let store = stores(&folder).open("default").expect("store");
         assert!(!store.exists("bar").expect("exists"));
-        store.set("bar".into(), b"\0baz".to_vec()).await.expect("set");
-        store.set("bar".into(), b"\0wow".to_vec()).await.expect("set");
-        assert_eq!(store.get("bar").expect("get").as_deref(), Some(&b"\0wow"[..]));
+        store
+            .set("bar".into(), b"\0baz".to_vec())
+            .await
+            .expect("set");
+        store
+            .set("bar".into(), b"\0wow".to_vec())
+            .await
+            .expect("set");
+        assert_eq!(
+            store.get("bar").expect("get").as_deref(),
+            Some(&b"\0wow"[..])
+        );
         assert!(store.exists("bar").expect("exists"));
         store.delete("bar".into()).await.expect("delete");
-        store.delete("bar".into()).await.expect("deleting the absent");
+        store
+            .delete("bar".into())
+            .await
+            .expect("deleting the absent");
         assert_eq!(store.get("bar").expect("get"), None);
     }
 
@@ -252,7 +291,10 @@ mod tests {
     async fn stores_do_not_share_keys() {
         let folder = tempfile::tempdir().expect("folder");
         let stores = stores(&folder);
-        let (ours, theirs) = (stores.open("ours").expect("store"), stores.open("theirs").expect("store"));
+        let (ours, theirs) = (
+            stores.open("ours").expect("store"),
+            stores.open("theirs").expect("store"),
+        );
         ours.set("key".into(), vec![]).await.expect("set");
         assert_eq!(every_key(&ours), ["key"]);
         assert!(every_key(&theirs).is_empty());
@@ -286,9 +328,15 @@ mod tests {
     async fn values_survive_the_host() {
         let folder = tempfile::tempdir().expect("folder");
         let store = stores(&folder).open("default").expect("store");
-        store.set("key".into(), b"value".to_vec()).await.expect("set");
+        store
+            .set("key".into(), b"value".to_vec())
+            .await
+            .expect("set");
         drop(store);
         let store = stores(&folder).open("default").expect("store");
-        assert_eq!(store.get("key").expect("get").as_deref(), Some(&b"value"[..]));
+        assert_eq!(
+            store.get("key").expect("get").as_deref(),
+            Some(&b"value"[..])
+        );
     }
 }

@@ -23,7 +23,11 @@ pub(super) struct Timed {
 
 impl Timed {
     pub(super) fn new(body: Incoming, limit: Duration) -> Self {
-        Self { body: Some(body), limit, pause: None }
+        Self {
+            body: Some(body),
+            limit,
+            pause: None,
+        }
     }
 }
 
@@ -36,10 +40,14 @@ impl Body for Timed {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let this = &mut *self;
-        let Some(body) = &mut this.body else { return Poll::Ready(None) };
+        let Some(body) = &mut this.body else {
+            return Poll::Ready(None);
+        };
         if let Poll::Ready(frame) = Pin::new(body).poll_frame(context) {
             this.pause = None;
-            return Poll::Ready(frame.map(|frame| frame.map_err(|error| from_transmission(&error))));
+            return Poll::Ready(
+                frame.map(|frame| frame.map_err(|error| from_transmission(&error))),
+            );
         }
         let limit = this.limit;
         let pause = this.pause.get_or_insert_with(|| Box::pin(sleep(limit)));

@@ -29,7 +29,9 @@ impl ServiceChain for Chain {
 }
 
 fn empty() -> WasiBody {
-    Empty::<Bytes>::new().map_err(|never| match never {}).boxed_unsync()
+    Empty::<Bytes>::new()
+        .map_err(|never| match never {})
+        .boxed_unsync()
 }
 
 struct Sender {
@@ -45,7 +47,10 @@ impl Sender {
 
     fn with_networks(allowed: &[&str], networks: PermittedNetworks) -> Self {
         let folder = tempfile::tempdir().expect("folder");
-        let config = CapabilitiesConfig { state: folder.path().to_owned(), networks };
+        let config = CapabilitiesConfig {
+            state: folder.path().to_owned(),
+            networks,
+        };
         let grants = Grants {
             component: "media".into(),
             allowed_outbound_hosts: allowed.iter().map(ToString::to_string).collect(),
@@ -55,7 +60,11 @@ impl Sender {
         let chain = Arc::new(Chain::default());
         let capabilities = Capabilities::open(config).expect("capabilities");
         let http = OutboundHttp::new(&capabilities, &grants, Arc::clone(&chain) as _);
-        Self { http, chain, _folder: folder }
+        Self {
+            http,
+            chain,
+            _folder: folder,
+        }
     }
 
     async fn send(&self, url: &str, options: RequestOptions) -> Result<String> {
@@ -102,7 +111,13 @@ async fn a_server_that_the_manifest_names_is_reached_over_one_connection() {
     let (port, connections) = serve(OK).await;
     let sender = Sender::new(&[&format!("http://127.0.0.1:{port}")]);
     for _ in 0..3 {
-        assert_eq!(sender.get(&format!("http://127.0.0.1:{port}/x")).await.expect("answer"), "ok");
+        assert_eq!(
+            sender
+                .get(&format!("http://127.0.0.1:{port}/x"))
+                .await
+                .expect("answer"),
+            "ok"
+        );
     }
     assert_eq!(connections.load(SeqCst), 1);
 }
@@ -142,7 +157,11 @@ async fn a_pattern_does_not_open_addresses_that_are_off_limits() {
         "10.0.0.1",
     ] {
         let url = format!("http://{host}:{port}/");
-        assert_eq!(sender.refusal(&url).await, "DestinationIpProhibited", "{url}");
+        assert_eq!(
+            sender.refusal(&url).await,
+            "DestinationIpProhibited",
+            "{url}"
+        );
     }
     assert_eq!(connections.load(SeqCst), 0);
 }
@@ -150,10 +169,19 @@ async fn a_pattern_does_not_open_addresses_that_are_off_limits() {
 #[tokio::test]
 async fn a_permitted_network_is_open_to_patterns() {
     let (port, _) = serve(OK).await;
-    let networks = PermittedNetworks::parse(&["127.0.0.0/8"]).expect("networks");
+    let networks = "127.0.0.0/8".parse().expect("networks");
     let sender = Sender::with_networks(&["http://*:*"], networks);
-    assert_eq!(sender.get(&format!("http://127.1:{port}/")).await.expect("answer"), "ok");
-    assert_eq!(sender.refusal(&format!("http://10.0.0.1:{port}/")).await, "DestinationIpProhibited");
+    assert_eq!(
+        sender
+            .get(&format!("http://127.1:{port}/"))
+            .await
+            .expect("answer"),
+        "ok"
+    );
+    assert_eq!(
+        sender.refusal(&format!("http://10.0.0.1:{port}/")).await,
+        "DestinationIpProhibited"
+    );
 }
 
 #[tokio::test]
@@ -162,22 +190,36 @@ async fn a_connection_of_one_component_does_not_serve_another() {
     let url = format!("http://127.0.0.1:{port}/");
     let named = Sender::new(&[&format!("http://127.0.0.1:{port}")]);
     named.get(&url).await.expect("answer");
-    assert_eq!(Sender::new(&["http://*:*"]).refusal(&url).await, "DestinationIpProhibited");
+    assert_eq!(
+        Sender::new(&["http://*:*"]).refusal(&url).await,
+        "DestinationIpProhibited"
+    );
 }
 
 #[tokio::test]
 async fn redirects_are_left_to_the_component() {
     let (port, connections) =
-        serve("HTTP/1.1 302 Found\r\nlocation: http://10.0.0.1/\r\ncontent-length: 4\r\n\r\nthen").await;
+        serve("HTTP/1.1 302 Found\r\nlocation: http://10.0.0.1/\r\ncontent-length: 4\r\n\r\nthen")
+            .await;
     let sender = Sender::new(&[&format!("http://127.0.0.1:{port}")]);
-    assert_eq!(sender.get(&format!("http://127.0.0.1:{port}/")).await.expect("answer"), "then");
+    assert_eq!(
+        sender
+            .get(&format!("http://127.0.0.1:{port}/"))
+            .await
+            .expect("answer"),
+        "then"
+    );
     assert_eq!(connections.load(SeqCst), 1);
 }
 
 #[tokio::test]
 async fn requests_inside_of_the_application_go_to_the_chain() {
     let sender = Sender::new(&["http://api.spin.internal", "http://self"]);
-    for url in ["http://api.spin.internal/x", "http://API.spin.internal/", "http://self.alt/y"] {
+    for url in [
+        "http://api.spin.internal/x",
+        "http://API.spin.internal/",
+        "http://self.alt/y",
+    ] {
         sender.get(url).await.expect(url);
     }
     let component = ChainTarget::Component("api".into());
@@ -187,7 +229,10 @@ async fn requests_inside_of_the_application_go_to_the_chain() {
 
 #[tokio::test]
 async fn a_server_that_is_silent_is_given_up() {
-    for (answer, phase) in [("", "first byte"), ("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\no", "between")] {
+    for (answer, phase) in [
+        ("", "first byte"),
+        ("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\no", "between"),
+    ] {
         let (port, _) = serve(answer).await;
         let sender = Sender::new(&[&format!("http://127.0.0.1:{port}")]);
         let short = Some(Duration::from_millis(5));
@@ -196,8 +241,13 @@ async fn a_server_that_is_silent_is_given_up() {
             first_byte_timeout: short,
             between_bytes_timeout: short,
         };
-        let silent = sender.send(&format!("http://127.0.0.1:{port}/"), options).await;
-        assert!(matches!(silent, Err(Error::ConnectionReadTimeout)), "{phase}: {silent:?}");
+        let silent = sender
+            .send(&format!("http://127.0.0.1:{port}/"), options)
+            .await;
+        assert!(
+            matches!(silent, Err(Error::ConnectionReadTimeout)),
+            "{phase}: {silent:?}"
+        );
     }
 }
 
@@ -208,7 +258,11 @@ async fn what_goes_wrong_on_the_way_is_told_apart() {
     drop(listener);
     let (garbage, _) = serve("this is not HTTP\r\n\r\n").await;
     let (cut, _) = serve("HTTP/1.1 200 OK\r\n").await;
-    let sender = Sender::new(&["http://127.0.0.1:*", "https://127.0.0.1:*", "http://unknown:*"]);
+    let sender = Sender::new(&[
+        "http://127.0.0.1:*",
+        "https://127.0.0.1:*",
+        "http://unknown:*",
+    ]);
     for (url, error) in [
         (format!("http://127.0.0.1:{closed}/"), "ConnectionRefused"),
         (format!("http://127.0.0.1:{garbage}/"), "HttpProtocolError"),

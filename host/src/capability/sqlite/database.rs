@@ -42,7 +42,10 @@ pub(in crate::capability) struct Databases {
 impl Databases {
     /// Databases in files in `folder`.
     pub(in crate::capability) fn new(folder: PathBuf) -> Self {
-        Self { folder, databases: Mutex::default() }
+        Self {
+            folder,
+            databases: Mutex::default(),
+        }
     }
 
     /// The database with this label, which must do as part of a file name.
@@ -55,7 +58,9 @@ impl Databases {
         if label.is_empty() || !label.chars().all(permitted) {
             return Err(Error::NoSuchDatabase);
         }
-        let database = Arc::new(Database::new(self.folder.join(format!("sqlite-{label}.db"))));
+        let database = Arc::new(Database::new(
+            self.folder.join(format!("sqlite-{label}.db")),
+        ));
         databases.insert(label.to_owned(), Arc::clone(&database));
         Ok(database)
     }
@@ -124,12 +129,15 @@ impl Database {
         }
         let database = Arc::clone(self);
         tokio::task::spawn_blocking(move || {
-            let done = Connection::open(&database.path)
-                .and_then(|connection| connection.query_row("PRAGMA wal_checkpoint", [], |_| Ok(())));
+            let done = Connection::open(&database.path).and_then(|connection| {
+                connection.query_row("PRAGMA wal_checkpoint", [], |_| Ok(()))
+            });
             if let Err(error) = done {
                 tracing::warn!("checkpoint of {}: {error}", database.path.display());
             }
-            database.checkpointing.store(false, std::sync::atomic::Ordering::Release);
+            database
+                .checkpointing
+                .store(false, std::sync::atomic::Ordering::Release);
         });
     }
 }

@@ -57,8 +57,12 @@ const HARMLESS: [&str; 21] = [
 ];
 
 /// Pragmas that reach beyond the connection: other folders, or the whole process.
-const FORBIDDEN: [&str; 4] =
-    ["data_store_directory", "hard_heap_limit", "soft_heap_limit", "temp_store_directory"];
+const FORBIDDEN: [&str; 4] = [
+    "data_store_directory",
+    "hard_heap_limit",
+    "soft_heap_limit",
+    "temp_store_directory",
+];
 
 /// What the callbacks of a connection and its user share.
 pub(super) struct Guard {
@@ -90,7 +94,9 @@ impl Guard {
             i32::try_from(REPLY_LIMIT).unwrap_or(i32::MAX),
         )?;
         let watch = Arc::clone(&guard);
-        connection.authorizer(Some(move |context: AuthContext<'_>| watch.authorize(context.action)));
+        connection.authorizer(Some(move |context: AuthContext<'_>| {
+            watch.authorize(context.action)
+        }));
         let watch = Arc::clone(&guard);
         connection.progress_handler(INSTRUCTIONS, Some(move || watch.is_late()));
         Ok(guard)
@@ -98,7 +104,8 @@ impl Guard {
 
     /// Interrupt the statement about to run if it is not done in `time`.
     pub(super) fn allow(&self, time: Duration) {
-        self.deadline.store(micros(self.clock.elapsed() + time), Relaxed);
+        self.deadline
+            .store(micros(self.clock.elapsed() + time), Relaxed);
     }
 
     fn is_late(&self) -> bool {
@@ -112,10 +119,17 @@ impl Guard {
         }
         self.deadline.store(u64::MAX, Relaxed);
         let changed = self.changed.load(Relaxed);
-        let restored = SETTINGS.iter().zip(&self.defaults).enumerate().all(|(bit, (name, value))| {
-            changed & (1 << bit) == 0
-                || connection.execute_batch(&format!("PRAGMA {name} = {value}")).is_ok()
-        });
+        let restored =
+            SETTINGS
+                .iter()
+                .zip(&self.defaults)
+                .enumerate()
+                .all(|(bit, (name, value))| {
+                    changed & (1 << bit) == 0
+                        || connection
+                            .execute_batch(&format!("PRAGMA {name} = {value}"))
+                            .is_ok()
+                });
         self.changed.store(0, Relaxed);
         restored
     }
@@ -127,17 +141,24 @@ impl Guard {
             // A name that is not a literal arrives as an unknown action.
             AuthAction::Attach { .. }
             | AuthAction::Detach { .. }
-            | AuthAction::Unknown { code: SQLITE_ATTACH | SQLITE_DETACH, .. } => Authorization::Deny,
+            | AuthAction::Unknown {
+                code: SQLITE_ATTACH | SQLITE_DETACH,
+                ..
+            } => Authorization::Deny,
             AuthAction::Function { function_name } => {
                 let forbidden = ["load_extension", "fts3_tokenizer"];
-                match forbidden.iter().any(|name| function_name.eq_ignore_ascii_case(name)) {
+                match forbidden
+                    .iter()
+                    .any(|name| function_name.eq_ignore_ascii_case(name))
+                {
                     true => Authorization::Deny,
                     false => Authorization::Allow,
                 }
             }
-            AuthAction::Pragma { pragma_name, pragma_value } => {
-                self.authorize_pragma(&pragma_name.to_ascii_lowercase(), pragma_value)
-            }
+            AuthAction::Pragma {
+                pragma_name,
+                pragma_value,
+            } => self.authorize_pragma(&pragma_name.to_ascii_lowercase(), pragma_value),
             // They would be in the way of the next user of the connection.
             AuthAction::CreateTempIndex { .. }
             | AuthAction::CreateTempTable { .. }
@@ -175,7 +196,9 @@ impl Guard {
 }
 
 fn read(row: &rusqlite::Row<'_>) -> String {
-    row.get::<_, i64>(0).map(|value| value.to_string()).unwrap_or_default()
+    row.get::<_, i64>(0)
+        .map(|value| value.to_string())
+        .unwrap_or_default()
 }
 
 fn micros(time: Duration) -> u64 {
@@ -189,7 +212,9 @@ mod tests {
     fn guarded() -> (tempfile::TempDir, Connection, Arc<Guard>) {
         let folder = tempfile::tempdir().expect("folder");
         let connection = Connection::open(folder.path().join("test.db")).expect("database");
-        connection.execute_batch("CREATE TABLE t (a)").expect("table");
+        connection
+            .execute_batch("CREATE TABLE t (a)")
+            .expect("table");
         let guard = Guard::install(&connection).expect("guard");
         (folder, connection, guard)
     }
@@ -221,8 +246,12 @@ mod tests {
     #[test]
     fn the_schema_cannot_be_corrupted() {
         let (_folder, connection, _) = guarded();
-        connection.execute_batch("PRAGMA writable_schema = ON").expect("without effect");
-        connection.execute_batch("DELETE FROM sqlite_schema").expect_err("the schema is writable");
+        connection
+            .execute_batch("PRAGMA writable_schema = ON")
+            .expect("without effect");
+        connection
+            .execute_batch("DELETE FROM sqlite_schema")
+            .expect_err("the schema is writable");
     }
 
     #[test]
@@ -234,10 +263,23 @@ mod tests {
     #[test]
     fn settings_are_put_back() {
         let (_folder, connection, guard) = guarded();
-        let settings = || SETTINGS.map(|name| connection.pragma_query_value(None, name, |row| Ok(read(row))).expect("setting"));
+        let settings = || {
+            SETTINGS.map(|name| {
+                connection
+                    .pragma_query_value(None, name, |row| Ok(read(row)))
+                    .expect("setting")
+            })
+        };
         let before = settings();
-        for sql in ["synchronous = OFF", "foreign_keys(0)", "cache_size = -100", "query_only = 1"] {
-            connection.execute_batch(&format!("PRAGMA {sql}")).expect(sql);
+        for sql in [
+            "synchronous = OFF",
+            "foreign_keys(0)",
+            "cache_size = -100",
+            "query_only = 1",
+        ] {
+            connection
+                .execute_batch(&format!("PRAGMA {sql}"))
+                .expect(sql);
         }
         assert_ne!(settings(), before);
         assert!(guard.restore(&connection));
@@ -261,7 +303,11 @@ mod tests {
 
     #[test]
     fn what_stays_in_the_file_does_not() {
-        for sql in ["PRAGMA journal_mode = WAL", "PRAGMA user_version = 3", "PRAGMA table_info(t)"] {
+        for sql in [
+            "PRAGMA journal_mode = WAL",
+            "PRAGMA user_version = 3",
+            "PRAGMA table_info(t)",
+        ] {
             let (_folder, connection, guard) = guarded();
             connection.execute_batch(sql).expect(sql);
             assert!(guard.restore(&connection), "{sql}");

@@ -62,7 +62,10 @@ fn size(row: &RowResult) -> usize {
         Value::Text(value) => value.len(),
         Value::Blob(value) => value.len(),
     };
-    row.values.iter().map(|value| size_of::<Value>() + content(value)).sum()
+    row.values
+        .iter()
+        .map(|value| size_of::<Value>() + content(value))
+        .sum()
 }
 
 fn too_large() -> Error {
@@ -88,7 +91,10 @@ pub(super) struct Gathered {
 
 impl Gathered {
     pub(super) fn into_reply(self) -> Reply {
-        Reply { columns: self.columns, rows: self.rows }
+        Reply {
+            columns: self.columns,
+            rows: self.rows,
+        }
     }
 
     fn push(&mut self, row: RowResult) {
@@ -104,7 +110,11 @@ impl Sink for Gathered {
 
     fn row(&mut self, row: RowResult) -> Result<bool, Error> {
         self.push(row);
-        if self.bytes > REPLY_LIMIT { Err(too_large()) } else { Ok(true) }
+        if self.bytes > REPLY_LIMIT {
+            Err(too_large())
+        } else {
+            Ok(true)
+        }
     }
 }
 
@@ -141,7 +151,12 @@ pub(super) struct Streamed {
 impl Streamed {
     /// A sink that hands over the beginning of a large reply through `start`.
     pub(super) fn new(start: oneshot::Sender<(Reply, Rest)>) -> Self {
-        Self { first: Gathered::default(), start: Some(start), rows: None, outcome: None }
+        Self {
+            first: Gathered::default(),
+            start: Some(start),
+            rows: None,
+            outcome: None,
+        }
     }
 
     /// Whether the beginning has been handed over.
@@ -186,7 +201,15 @@ impl Sink for Streamed {
         self.outcome = Some(ended);
         let first = std::mem::take(&mut self.first).into_reply();
         let start = self.start.take().ok_or_else(gone)?;
-        start.send((first, Rest { rows: received, outcome })).map_err(|_| gone())?;
+        start
+            .send((
+                first,
+                Rest {
+                    rows: received,
+                    outcome,
+                },
+            ))
+            .map_err(|_| gone())?;
         Ok(true)
     }
 }

@@ -74,7 +74,10 @@ impl Session {
     /// The number of rows the latest change of this session changed.
     pub(super) fn changes(&self) -> u64 {
         // The connection remembers the changes of its previous user.
-        self.link.as_ref().filter(|_| self.has_written).map_or(0, |link| link.connection.changes())
+        self.link
+            .as_ref()
+            .filter(|_| self.has_written)
+            .map_or(0, |link| link.connection.changes())
     }
 
     /// The row that this session inserted last, or 0.
@@ -132,8 +135,13 @@ impl Session {
             self.busy_timeout = timeout;
         }
         let timeout = i64::try_from(self.busy_timeout.as_millis()).unwrap_or(i64::MAX);
-        let row = RowResult { values: vec![Value::Integer(timeout)] };
-        Some(Reply { columns: vec!["timeout".into()], rows: vec![row] })
+        let row = RowResult {
+            values: vec![Value::Integer(timeout)],
+        };
+        Some(Reply {
+            columns: vec!["timeout".into()],
+            rows: vec![row],
+        })
     }
 
     /// Execute a statement once.
@@ -152,7 +160,9 @@ impl Session {
             return Ok(Attempt::Left);
         }
         would_wait();
-        let Some(link) = &self.link else { return Err(Error::InvalidConnection) };
+        let Some(link) = &self.link else {
+            return Err(Error::InvalidConnection);
+        };
         let began = !link.connection.is_autocommit();
         let ran = run(link, statement, place, self.commits_fast, sink);
         let ended = began && link.connection.is_autocommit();
@@ -253,7 +263,8 @@ fn run<S: Sink>(
     guard.allow(if here && !writes { SHORT } else { LONG });
     sink.columns(prepared.column_names());
     let width = prepared.column_count();
-    let parameters = rusqlite::params_from_iter(statement.parameters.iter().map(super::reply::Bound));
+    let parameters =
+        rusqlite::params_from_iter(statement.parameters.iter().map(super::reply::Bound));
     let mut rows = prepared.query(parameters)?;
     loop {
         let row = match rows.next() {
@@ -281,7 +292,9 @@ async fn aside<S: Sink + Send + 'static>(
         let attempt = session.attempt(&statement, Place::Aside, &mut sink);
         attempt.map(|attempt| (session, statement, sink, attempt))
     });
-    executed.await.map_err(|error| Error::Io(error.to_string()))?
+    executed
+        .await
+        .map_err(|error| Error::Io(error.to_string()))?
 }
 
 /// Waiting for a lock, at most as long as the component wants to.
@@ -293,7 +306,11 @@ pub(super) struct Wait {
 
 impl Wait {
     fn new(timeout: Duration) -> Self {
-        Self { started: Instant::now(), timeout, tries: 0 }
+        Self {
+            started: Instant::now(),
+            timeout,
+            tries: 0,
+        }
     }
 
     /// Wait a while, or fail with `error` if it has been long enough.
@@ -302,7 +319,11 @@ impl Wait {
         if left.is_zero() {
             return Err(error);
         }
-        let pause = BACK_OFF.get(self.tries).or(BACK_OFF.last()).copied().unwrap_or(100);
+        let pause = BACK_OFF
+            .get(self.tries)
+            .or(BACK_OFF.last())
+            .copied()
+            .unwrap_or(100);
         self.tries += 1;
         // Elapsing is the usual end where another process has the lock.
         let pause = Duration::from_millis(pause).min(left);
@@ -318,9 +339,10 @@ fn is_interrupted(error: &rusqlite::Error) -> bool {
 pub(super) fn from_sqlite(error: &rusqlite::Error) -> Error {
     match error.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => Error::DatabaseFull,
-        Some(ErrorCode::OperationInterrupted) => {
-            Error::Io(format!("interrupted: a statement may take {} s", LONG.as_secs()))
-        }
+        Some(ErrorCode::OperationInterrupted) => Error::Io(format!(
+            "interrupted: a statement may take {} s",
+            LONG.as_secs()
+        )),
         _ => Error::Io(error.to_string()),
     }
 }

@@ -13,7 +13,11 @@ pub(super) struct Statement {
 
 impl Statement {
     pub(super) fn new(sql: String, parameters: Vec<Value>) -> Self {
-        Self { kind: Kind::of(&sql), sql, parameters }
+        Self {
+            kind: Kind::of(&sql),
+            sql,
+            parameters,
+        }
     }
 }
 
@@ -38,7 +42,9 @@ pub(super) enum Kind {
 impl Kind {
     fn of(sql: &str) -> Self {
         let sql = skip_blank(sql);
-        let end = sql.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(sql.len());
+        let end = sql
+            .find(|c: char| !c.is_ascii_alphabetic())
+            .unwrap_or(sql.len());
         let word = sql.get(..end).unwrap_or_default().to_ascii_uppercase();
         match word.as_str() {
             "BEGIN" | "SAVEPOINT" => Self::Begin,
@@ -89,7 +95,9 @@ impl BusyTimeout {
     /// again, which leaves the timeout as it was.
     pub(super) fn parse(sql: &str) -> Option<Self> {
         let rest = strip_word(skip_blank(sql), "PRAGMA")?;
-        let rest = strip_word(rest, "main").and_then(|rest| rest.strip_prefix('.')).unwrap_or(rest);
+        let rest = strip_word(rest, "main")
+            .and_then(|rest| rest.strip_prefix('.'))
+            .unwrap_or(rest);
         let rest = strip_word(rest, "busy_timeout")?.trim_end_matches([' ', '\t', '\r', '\n', ';']);
         if rest.is_empty() {
             return Some(Self::Get);
@@ -99,7 +107,9 @@ impl BusyTimeout {
             None => rest.strip_prefix('(')?.strip_suffix(')')?,
         };
         let value: i32 = value.trim().parse().ok()?;
-        Some(Self::Set(Duration::from_millis(u64::try_from(value).unwrap_or_default())))
+        Some(Self::Set(Duration::from_millis(
+            u64::try_from(value).unwrap_or_default(),
+        )))
     }
 }
 
@@ -119,7 +129,10 @@ mod tests {
     fn the_first_word_tells_the_kind() {
         for (sql, kind) in [
             ("select 1", Kind::Data),
-            ("\u{feff} ; -- PRAGMA x\n /* BEGIN */ Insert INTO t VALUES (1)", Kind::Insert),
+            (
+                "\u{feff} ; -- PRAGMA x\n /* BEGIN */ Insert INTO t VALUES (1)",
+                Kind::Insert,
+            ),
             ("BEGIN IMMEDIATE", Kind::Begin),
             ("commit;", Kind::Commit),
             ("END", Kind::Commit),

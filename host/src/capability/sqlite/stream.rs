@@ -49,7 +49,9 @@ pub(super) async fn execute(
             if let Ok((reply, rest)) = started.await {
                 return Ok((reply, Some(rest)));
             }
-            let executed = executed.await.map_err(|error| Error::Io(error.to_string()))?;
+            let executed = executed
+                .await
+                .map_err(|error| Error::Io(error.to_string()))?;
             let Some(executed) = executed else {
                 return Err(Error::Io("row send error".into()));
             };
@@ -104,6 +106,10 @@ impl<D> StreamProducer<D> for Rows {
         }
         destination.set_buffer(rows.into());
         let ends = self.rest.is_none();
-        Poll::Ready(Ok(if ends { StreamResult::Dropped } else { StreamResult::Completed }))
+        Poll::Ready(Ok(if ends {
+            StreamResult::Dropped
+        } else {
+            StreamResult::Completed
+        }))
     }
 }

@@ -17,12 +17,17 @@ struct Application {
 impl Application {
     fn new() -> Self {
         let folder = tempfile::tempdir().expect("folder");
-        Self { databases: Databases::new(folder.path().to_owned()), _folder: folder }
+        Self {
+            databases: Databases::new(folder.path().to_owned()),
+            _folder: folder,
+        }
     }
 
     fn open(&self) -> Component {
         let database = self.databases.get("default").expect("database");
-        Component(Arc::new(Mutex::new(Session::open(database).expect("session"))))
+        Component(Arc::new(Mutex::new(
+            Session::open(database).expect("session"),
+        )))
     }
 
     /// A connection to a database with a write-ahead log and a table `t (a)`.
@@ -46,17 +51,24 @@ impl Component {
     }
 
     async fn failure(&self, sql: &str) -> String {
-        match self.try_execute(sql, vec![]).await.expect_err(sql) {
-            Error::Io(message) => message,
-            error => panic!("{error:?}"),
-        }
+        let error = self.try_execute(sql, vec![]).await.expect_err(sql);
+        let Error::Io(message) = error else {
+            return format!("{error:?}");
+        };
+        message
     }
 
     async fn number(&self, sql: &str) -> i64 {
-        match self.execute(sql).await.rows.first().and_then(|row| row.values.first()) {
-            Some(Value::Integer(number)) => *number,
-            value => panic!("{value:?}"),
-        }
+        let reply = self.execute(sql).await;
+        let value = reply.rows.first().and_then(|row| row.values.first());
+        let number = value.map(|value| {
+            if let Value::Integer(number) = value {
+                Some(*number)
+            } else {
+                None
+            }
+        });
+        number.flatten().expect(sql)
     }
 
     async fn lock(&self) -> tokio::sync::OwnedMutexGuard<Session> {
@@ -76,7 +88,10 @@ async fn every_kind_of_value_comes_back_as_it_went_in() {
             Value::Null,
         ]
     };
-    let reply = component.try_execute("SELECT ?1 AS a, ?2, ?3, ?4, ?5", values()).await.expect("reply");
+    let reply = component
+        .try_execute("SELECT ?1 AS a, ?2, ?3, ?4, ?5", values())
+        .await
+        .expect("reply");
     assert_eq!(reply.columns.first().map(String::as_str), Some("a"));
     let row = reply.rows.first().expect("row");
     assert_eq!(format!("{:?}", row.values), format!("{:?}", values()));
@@ -86,27 +101,41 @@ async fn every_kind_of_value_comes_back_as_it_went_in() {
 async fn a_wrong_number_of_parameters_is_refused() {
     let component = Application::new().open();
     let error = component.failure("SELECT ?1").await;
-    assert_eq!(error, "Wrong number of parameters passed to query. Got 0, needed 1");
+    assert_eq!(
+        error,
+        "Wrong number of parameters passed to query. Got 0, needed 1"
+    );
 }
 
 #[tokio::test]
 async fn more_than_one_statement_is_refused() {
     let component = Application::new().open();
-    assert_eq!(component.failure("SELECT 1; SELECT 2").await, "Multiple statements provided");
+    assert_eq!(
+        component.failure("SELECT 1; SELECT 2").await,
+        "Multiple statements provided"
+    );
     component.execute("SELECT 1; -- and no more").await;
 }
 
 #[tokio::test]
 async fn text_that_is_not_utf_8_is_an_error() {
     let component = Application::new().open();
-    assert!(component.failure("SELECT CAST(x'ff' AS TEXT)").await.contains("utf-8"));
+    assert!(
+        component
+            .failure("SELECT CAST(x'ff' AS TEXT)")
+            .await
+            .contains("utf-8")
+    );
 }
 
 #[test]
 fn a_label_that_is_not_a_file_name_has_no_database() {
     let application = Application::new();
     for label in ["", "../x", "a/b", "a b", "ä"] {
-        assert!(matches!(application.databases.get(label), Err(Error::NoSuchDatabase)), "{label}");
+        assert!(
+            matches!(application.databases.get(label), Err(Error::NoSuchDatabase)),
+            "{label}"
+        );
     }
 }
 
@@ -116,7 +145,9 @@ async fn a_full_database_is_told_apart() {
     let component = application.open_with_table().await;
     component.execute("PRAGMA max_page_count = 1").await;
     let blob = vec![Value::Blob(vec![0; 100_000])];
-    let error = component.try_execute("INSERT INTO t VALUES (?1)", blob).await;
+    let error = component
+        .try_execute("INSERT INTO t VALUES (?1)", blob)
+        .await;
     assert!(matches!(error, Err(Error::DatabaseFull)), "{error:?}");
 }
 
@@ -164,14 +195,19 @@ async fn what_a_component_set_does_not_reach_the_next() {
     assert_eq!(component.number("PRAGMA synchronous").await, 2);
     assert_eq!(component.number("PRAGMA foreign_keys").await, 1);
     assert_eq!(component.number("PRAGMA busy_timeout").await, 5000);
-    assert_eq!(component.failure("SELECT * FROM u").await, "no such table: u");
+    assert_eq!(
+        component.failure("SELECT * FROM u").await,
+        "no such table: u"
+    );
 }
 
 #[tokio::test]
 async fn a_repeated_pragma_takes_effect_every_time() {
     let component = Application::new().open();
     for level in [1, 0, 1, 0] {
-        component.execute(&format!("PRAGMA synchronous = {level}")).await;
+        component
+            .execute(&format!("PRAGMA synchronous = {level}"))
+            .await;
         assert_eq!(component.number("PRAGMA synchronous").await, level);
     }
 }
@@ -182,9 +218,14 @@ async fn a_locked_database_is_given_up_after_the_busy_timeout() {
     let (holder, component) = (application.open_with_table().await, application.open());
     holder.execute("BEGIN IMMEDIATE").await;
     for timeout in [0, 20] {
-        component.execute(&format!("PRAGMA busy_timeout = {timeout}")).await;
+        component
+            .execute(&format!("PRAGMA busy_timeout = {timeout}"))
+            .await;
         let started = Instant::now();
-        assert_eq!(component.failure("BEGIN IMMEDIATE").await, "database is locked");
+        assert_eq!(
+            component.failure("BEGIN IMMEDIATE").await,
+            "database is locked"
+        );
         assert!(started.elapsed() >= Duration::from_millis(timeout));
     }
 }
@@ -210,14 +251,21 @@ async fn a_transaction_that_read_what_has_changed_is_not_kept_waiting() {
     reader.execute("SELECT * FROM t").await;
     writer.execute("INSERT INTO t VALUES (1)").await;
     let started = Instant::now();
-    assert_eq!(reader.failure("INSERT INTO t VALUES (2)").await, "database is locked");
+    assert_eq!(
+        reader.failure("INSERT INTO t VALUES (2)").await,
+        "database is locked"
+    );
     assert!(started.elapsed() < Duration::from_secs(4), "waited in vain");
 }
 
 #[tokio::test]
 async fn writers_that_compete_all_succeed() {
     let application = Application::new();
-    application.open_with_table().await.execute("INSERT INTO t VALUES (0)").await;
+    application
+        .open_with_table()
+        .await
+        .execute("INSERT INTO t VALUES (0)")
+        .await;
     let writers = (0..20).map(|_| async {
         let component = application.open();
         component.execute("BEGIN IMMEDIATE").await;
@@ -231,10 +279,16 @@ async fn writers_that_compete_all_succeed() {
 #[tokio::test]
 async fn a_long_read_leaves_the_thread_to_others() {
     let component = Application::new().open();
-    let count = ENDLESS.replace("SELECT i FROM n", "SELECT count(*) FROM (SELECT 1 FROM n LIMIT 1000000)");
+    let count = ENDLESS.replace(
+        "SELECT i FROM n",
+        "SELECT count(*) FROM (SELECT 1 FROM n LIMIT 1000000)",
+    );
     let long = component.number(&count);
     let mut long = std::pin::pin!(long);
-    assert!(futures::poll!(&mut long).is_pending(), "it was executed in place");
+    assert!(
+        futures::poll!(&mut long).is_pending(),
+        "it was executed in place"
+    );
     assert_eq!(long.await, 1_000_000);
 }
 
@@ -243,14 +297,19 @@ async fn a_reply_over_the_limit_is_refused() {
     let component = Application::new().open();
     let megabyte = format!("SELECT zeroblob(1 << 20) FROM ({ENDLESS} LIMIT 200)");
     let error = component.failure(&megabyte).await;
-    assert_eq!(error, format!("query result exceeds limit of {REPLY_LIMIT} bytes"));
+    assert_eq!(
+        error,
+        format!("query result exceeds limit of {REPLY_LIMIT} bytes")
+    );
 }
 
 #[tokio::test]
 async fn a_large_reply_is_streamed() {
     let component = Application::new().open();
     let sql = format!("SELECT zeroblob(1 << 20) FROM ({ENDLESS} LIMIT 200)");
-    let (first, rest) = stream::execute(&component.0, sql, vec![]).await.expect("reply");
+    let (first, rest) = stream::execute(&component.0, sql, vec![])
+        .await
+        .expect("reply");
     let mut rest = rest.expect("more than fits at once");
     let mut rows = first.rows.len();
     assert!(rows < 10, "{rows} rows were gathered");
@@ -265,7 +324,9 @@ async fn a_large_reply_is_streamed() {
 #[tokio::test]
 async fn a_stream_the_component_leaves_ends() {
     let component = Application::new().open();
-    let (_, rest) = stream::execute(&component.0, ENDLESS.into(), vec![]).await.expect("reply");
+    let (_, rest) = stream::execute(&component.0, ENDLESS.into(), vec![])
+        .await
+        .expect("reply");
     drop(rest);
     assert_eq!(component.number("SELECT 1").await, 1);
 }
@@ -274,7 +335,9 @@ async fn a_stream_the_component_leaves_ends() {
 async fn a_small_reply_costs_no_thread() {
     let component = Application::new().open();
     let reply = stream::execute(&component.0, "SELECT 1".into(), vec![]);
-    let reply = futures::FutureExt::now_or_never(reply).expect("it waited").expect("reply");
+    let reply = futures::FutureExt::now_or_never(reply)
+        .expect("it waited")
+        .expect("reply");
     assert!(reply.1.is_none());
 }
 
@@ -285,11 +348,17 @@ async fn a_long_log_is_copied_into_the_database_aside() {
     component.execute("PRAGMA synchronous = NORMAL").await;
     let before = component.number("PRAGMA page_count").await;
     let blob = vec![Value::Blob(vec![0; 8_000_000])];
-    component.try_execute("INSERT INTO t VALUES (?1)", blob).await.expect("insert");
+    component
+        .try_execute("INSERT INTO t VALUES (?1)", blob)
+        .await
+        .expect("insert");
     let file = application.databases.get("default").expect("database");
     let deadline = Instant::now() + Duration::from_secs(10);
     while file.size() < 8_000_000 {
-        assert!(Instant::now() < deadline, "no checkpoint since page {before}");
+        assert!(
+            Instant::now() < deadline,
+            "no checkpoint since page {before}"
+        );
         tokio::task::yield_now().await;
     }
 }
