@@ -220,6 +220,10 @@ fn from_connecting(error: &ConnectError) -> Error {
 
 pub(crate) fn from_transmission(error: &hyper::Error) -> Error {
     tracing::debug!("{error}");
+    let sent = error.source().and_then(|source| source.downcast_ref());
+    if let Some(Error::HttpRequestBodySize(size)) = sent {
+        return Error::HttpRequestBodySize(*size);
+    }
     match () {
         () if error.is_timeout() => Error::HttpResponseTimeout,
         () if error.is_incomplete_message() => Error::HttpResponseIncomplete,

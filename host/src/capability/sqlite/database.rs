@@ -2,10 +2,14 @@
 //! to them.
 
 use std::cell::Cell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering::AcqRel};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{
+    AtomicBool,
+    Ordering::{AcqRel, Release},
+};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Duration;
 
 use rusqlite::hooks::Wal;
 use rusqlite::{Connection, OpenFlags};
@@ -25,6 +29,13 @@ const KEPT_STATEMENTS: usize = 256;
 /// After how many pages a write-ahead log is copied into its database; the figure
 /// is SQLite's.
 const CHECKPOINT_PAGES: i32 = 1000;
+
+/// How long a log may grow before writers have to wait for its end to be copied:
+/// under steady writing it would not begin again otherwise.
+const LOG_PAGES_LIMIT: i32 = 8 * CHECKPOINT_PAGES;
+
+/// How many statements of a database are remembered to be slow.
+const SLOW_LIMIT: usize = 256;
 
 thread_local! {
     /// Whether SQLite found a database locked and would have waited for it.
@@ -73,6 +84,8 @@ pub(super) struct Database {
     /// Told when a transaction that may have held the write lock has ended.
     pub(super) released: Notify,
     checkpointing: AtomicBool,
+    /// Statements that took long when they were last executed in place.
+    slow: RwLock<HashSet<String>>,
 }
 
 /// A connection and what guards it.
@@ -88,6 +101,7 @@ impl Database {
             idle: Mutex::default(),
             released: Notify::new(),
             checkpointing: AtomicBool::new(false),
+            slow: RwLock::default(),
         }
     }
 
@@ -95,6 +109,12 @@ impl Database {
     #[cfg(test)]
     pub(super) fn size(&self) -> u64 {
         std::fs::metadata(&self.path).map_or(0, |file| file.len())
+    }
+
+    /// How large its log is.
+    #[cfg(test)]
+    pub(super) fn log_size(&self) -> u64 {
+        std::fs::metadata(self.path.with_extension("db-wal")).map_or(0, |file| file.len())
     }
 
     /// Take a connection that is as good as new.
@@ -120,25 +140,47 @@ impl Database {
         }
     }
 
+    /// Whether a statement is known not to be short.
+    pub(super) fn is_slow(&self, sql: &str) -> bool {
+        let slow = self.slow.read().unwrap_or_else(PoisonError::into_inner);
+        !slow.is_empty() && slow.contains(sql)
+    }
+
+    /// Remember that a statement is not short.
+    pub(super) fn note_slow(&self, sql: &str) {
+        let mut slow = self.slow.write().unwrap_or_else(PoisonError::into_inner);
+        if slow.len() < SLOW_LIMIT {
+            slow.insert(sql.to_owned());
+        }
+    }
+
     /// Copy a log that has grown long into the database, on a thread of its own:
     /// SQLite would do so in the commit that finds it long, holding up whatever
     /// its thread serves.
     pub(super) fn checkpoint_if_due(self: &Arc<Self>) {
-        if LOG_PAGES.replace(0) < CHECKPOINT_PAGES || self.checkpointing.swap(true, AcqRel) {
+        let pages = LOG_PAGES.replace(0);
+        if pages < CHECKPOINT_PAGES || self.checkpointing.swap(true, AcqRel) {
             return;
         }
         let database = Arc::clone(self);
         tokio::task::spawn_blocking(move || {
-            let done = Connection::open(&database.path).and_then(|connection| {
-                connection.query_row("PRAGMA wal_checkpoint", [], |_| Ok(()))
-            });
-            if let Err(error) = done {
+            if let Err(error) = database.checkpoint(pages) {
                 tracing::warn!("checkpoint of {}: {error}", database.path.display());
             }
-            database
-                .checkpointing
-                .store(false, std::sync::atomic::Ordering::Release);
+            database.checkpointing.store(false, Release);
+            database.released.notify_one();
         });
+    }
+
+    fn checkpoint(&self, pages: i32) -> rusqlite::Result<()> {
+        let mode = if pages < LOG_PAGES_LIMIT {
+            "PASSIVE"
+        } else {
+            "RESTART"
+        };
+        let connection = Connection::open(&self.path)?;
+        connection.busy_timeout(Duration::from_secs(1))?;
+        connection.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |_| Ok(()))
     }
 }
 

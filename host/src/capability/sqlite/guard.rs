@@ -69,6 +69,9 @@ pub(super) struct Guard {
     clock: Instant,
     /// When the statement under way must have ended, in microseconds of `clock`.
     deadline: AtomicU64,
+    /// How often the statement under way was looked at, and may be.
+    looks: AtomicU32,
+    looks_limit: AtomicU32,
     /// The settings that were changed, as bits.
     changed: AtomicU32,
     spoiled: AtomicBool,
@@ -81,6 +84,8 @@ impl Guard {
         let guard = Arc::new(Self {
             clock: Instant::now(),
             deadline: AtomicU64::new(u64::MAX),
+            looks: AtomicU32::new(0),
+            looks_limit: AtomicU32::new(u32::MAX),
             changed: AtomicU32::new(0),
             spoiled: AtomicBool::new(false),
             defaults: SETTINGS
@@ -102,14 +107,35 @@ impl Guard {
         Ok(guard)
     }
 
-    /// Interrupt the statement about to run if it is not done in `time`.
-    pub(super) fn allow(&self, time: Duration) {
+    /// Interrupt the statement about to run if it is not done in `time`, or
+    /// executes more than about `instructions`.
+    ///
+    /// Instructions are the better measure of a statement that should be short:
+    /// on a busy machine, time passes without the statement's doing.
+    pub(super) fn allow(&self, time: Duration, instructions: u32) {
+        self.looks.store(0, Relaxed);
+        self.looks_limit
+            .store(instructions / INSTRUCTIONS.unsigned_abs(), Relaxed);
+        self.extend(time);
+    }
+
+    /// Give the statement under way `time` from now on.
+    pub(super) fn extend(&self, time: Duration) {
         self.deadline
             .store(micros(self.clock.elapsed() + time), Relaxed);
     }
 
+    /// About how many instructions the latest statement executed.
+    pub(super) fn executed(&self) -> u32 {
+        self.looks
+            .load(Relaxed)
+            .saturating_mul(INSTRUCTIONS.unsigned_abs())
+    }
+
     fn is_late(&self) -> bool {
-        micros(self.clock.elapsed()) > self.deadline.load(Relaxed)
+        let looks = self.looks.fetch_add(1, Relaxed);
+        looks >= self.looks_limit.load(Relaxed)
+            || micros(self.clock.elapsed()) > self.deadline.load(Relaxed)
     }
 
     /// Put the connection back to how it was installed; whether that succeeded.
@@ -118,6 +144,7 @@ impl Guard {
             return false;
         }
         self.deadline.store(u64::MAX, Relaxed);
+        self.looks_limit.store(u32::MAX, Relaxed);
         let changed = self.changed.load(Relaxed);
         let restored =
             SETTINGS
@@ -316,8 +343,13 @@ mod tests {
 
     #[test]
     fn a_statement_without_end_is_interrupted() {
+        check_interrupts(Duration::from_millis(1), u32::MAX);
+        check_interrupts(Duration::MAX / 2, 100_000);
+    }
+
+    fn check_interrupts(time: Duration, instructions: u32) {
         let (_folder, connection, guard) = guarded();
-        guard.allow(Duration::from_millis(1));
+        guard.allow(time, instructions);
         let sql = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n";
         let counted = connection.query_row(sql, [], |row| row.get::<_, i64>(0));
         assert_eq!(

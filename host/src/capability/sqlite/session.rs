@@ -15,8 +15,9 @@ use super::reply::{Gathered, Reply, Sink};
 use super::statement::{BusyTimeout, Kind, Statement};
 use crate::bindings::spin::sqlite::sqlite::{Error, RowResult, Value};
 
-/// How long a statement that only reads may keep the thread of other requests.
-const SHORT: Duration = Duration::from_millis(4);
+/// How many instructions of SQLite's virtual machine a statement may keep the
+/// thread of other requests for: some milliseconds.
+const SHORT: u32 = 400_000;
 
 /// How long any statement may take.
 const LONG: Duration = Duration::from_secs(60);
@@ -156,7 +157,8 @@ impl Session {
             Kind::Other => true,
             Kind::Begin | Kind::Data | Kind::Insert | Kind::Pragma => false,
         };
-        if place == Place::Here && waits_for_disk {
+        let here = place == Place::Here;
+        if here && (waits_for_disk || self.database.is_slow(&statement.sql)) {
             return Ok(Attempt::Left);
         }
         would_wait();
@@ -166,6 +168,9 @@ impl Session {
         let began = !link.connection.is_autocommit();
         let ran = run(link, statement, place, self.commits_fast, sink);
         let ended = began && link.connection.is_autocommit();
+        if here && link.guard.executed() >= SHORT {
+            self.database.note_slow(&statement.sql);
+        }
         let writes = match ran {
             Ok(Ran::Left) => return Ok(Attempt::Left),
             Ok(Ran::Done { writes }) => writes,
@@ -247,6 +252,7 @@ fn run<S: Sink>(
     sink: &mut S,
 ) -> Result<Ran, Failed> {
     let Link { connection, guard } = link;
+    guard.allow(LONG, u32::MAX);
     let (mut kept, mut fresh);
     let prepared: &mut rusqlite::Statement<'_> = if statement.kind.is_kept() {
         kept = connection.prepare_cached(&statement.sql)?;
@@ -260,7 +266,10 @@ fn run<S: Sink>(
     if here && writes && connection.is_autocommit() && !commits_fast {
         return Ok(Ran::Left);
     }
-    guard.allow(if here && !writes { SHORT } else { LONG });
+    // Interrupting a change would roll the whole transaction back.
+    if here && !writes {
+        guard.allow(LONG, SHORT);
+    }
     sink.columns(prepared.column_names());
     let width = prepared.column_count();
     let parameters =
@@ -278,7 +287,7 @@ fn run<S: Sink>(
             return Ok(Ran::Left);
         }
         if !here {
-            guard.allow(LONG);
+            guard.extend(LONG);
         }
     }
 }

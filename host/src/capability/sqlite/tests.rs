@@ -293,6 +293,44 @@ async fn a_long_read_leaves_the_thread_to_others() {
 }
 
 #[tokio::test]
+async fn a_change_that_took_long_is_made_aside_the_next_time() {
+    let application = Application::new();
+    let component = application.open_with_table().await;
+    component.execute("BEGIN").await;
+    let sql = format!("INSERT INTO t SELECT * FROM ({ENDLESS} LIMIT 200000)");
+    for in_place in [true, false] {
+        let change = component.execute(&sql);
+        let mut change = std::pin::pin!(change);
+        assert_eq!(futures::poll!(&mut change).is_ready(), in_place);
+        if !in_place {
+            change.await;
+        }
+    }
+    assert_eq!(component.number("SELECT count(*) FROM t").await, 400_000);
+}
+
+#[tokio::test]
+async fn a_log_does_not_grow_under_steady_writing() {
+    let application = Application::new();
+    let component = application.open_with_table().await;
+    component.execute("PRAGMA synchronous = NORMAL").await;
+    component.execute("INSERT INTO t VALUES (NULL)").await;
+    for _ in 0..300 {
+        let blob = vec![Value::Blob(vec![0; 400_000])];
+        component
+            .try_execute("UPDATE t SET a = ?1", blob)
+            .await
+            .expect("update");
+    }
+    let log = application
+        .databases
+        .get("default")
+        .expect("database")
+        .log_size();
+    assert!(log < 100_000_000, "{log} bytes");
+}
+
+#[tokio::test]
 async fn a_reply_over_the_limit_is_refused() {
     let component = Application::new().open();
     let megabyte = format!("SELECT zeroblob(1 << 20) FROM ({ENDLESS} LIMIT 200)");
