@@ -5,7 +5,7 @@
 //! left in time and executed aside, on a thread that may block.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rusqlite::ErrorCode;
 use tokio::sync::{Mutex, OwnedMutexGuard};
@@ -13,6 +13,7 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 use super::database::{Database, Link, would_wait};
 use super::reply::{Gathered, Reply, Sink};
 use super::statement::{BusyTimeout, Kind, Statement};
+use super::wait::Wait;
 use crate::bindings::spin::sqlite::sqlite::{Error, RowResult, Value};
 
 /// How many instructions of SQLite's virtual machine a statement may keep the
@@ -21,10 +22,6 @@ const SHORT: u32 = 400_000;
 
 /// How long any statement may take.
 const LONG: Duration = Duration::from_secs(60);
-
-/// How long to wait before trying for a lock again, in milliseconds, unless its
-/// holder says that it is free; the figures are SQLite's.
-const BACK_OFF: [u64; 10] = [1, 2, 5, 10, 15, 20, 25, 25, 50, 100];
 
 /// Where a statement is executed.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -304,41 +301,6 @@ async fn aside<S: Sink + Send + 'static>(
     executed
         .await
         .map_err(|error| Error::Io(error.to_string()))?
-}
-
-/// Waiting for a lock, at most as long as the component wants to.
-pub(super) struct Wait {
-    started: Instant,
-    timeout: Duration,
-    tries: usize,
-}
-
-impl Wait {
-    fn new(timeout: Duration) -> Self {
-        Self {
-            started: Instant::now(),
-            timeout,
-            tries: 0,
-        }
-    }
-
-    /// Wait a while, or fail with `error` if it has been long enough.
-    pub(super) async fn or(&mut self, error: Error, database: &Database) -> Result<(), Error> {
-        let left = self.timeout.saturating_sub(self.started.elapsed());
-        if left.is_zero() {
-            return Err(error);
-        }
-        let pause = BACK_OFF
-            .get(self.tries)
-            .or(BACK_OFF.last())
-            .copied()
-            .unwrap_or(100);
-        self.tries += 1;
-        // Elapsing is the usual end where another process has the lock.
-        let pause = Duration::from_millis(pause).min(left);
-        let _ = tokio::time::timeout(pause, database.released.notified()).await;
-        Ok(())
-    }
 }
 
 fn is_interrupted(error: &rusqlite::Error) -> bool {

@@ -1,0 +1,46 @@
+//! Waiting for the lock of a database without keeping a thread.
+
+use std::time::{Duration, Instant};
+
+use super::database::Database;
+use crate::bindings::spin::sqlite::sqlite::Error;
+
+/// How long to wait before trying for a lock again, in milliseconds, unless its
+/// holder says that it is free; the figures are SQLite's.
+const BACK_OFF: [u64; 10] = [1, 2, 5, 10, 15, 20, 25, 25, 50, 100];
+
+/// Waiting for a lock, at most as long as the component wants to.
+pub(super) struct Wait {
+    started: Instant,
+    timeout: Duration,
+    tries: usize,
+}
+
+impl Wait {
+    /// Begin to wait.
+    pub(super) fn new(timeout: Duration) -> Self {
+        Self {
+            started: Instant::now(),
+            timeout,
+            tries: 0,
+        }
+    }
+
+    /// Wait a while, or fail with `error` if it has been long enough.
+    pub(super) async fn or(&mut self, error: Error, database: &Database) -> Result<(), Error> {
+        let left = self.timeout.saturating_sub(self.started.elapsed());
+        if left.is_zero() {
+            return Err(error);
+        }
+        let pause = BACK_OFF
+            .get(self.tries)
+            .or(BACK_OFF.last())
+            .copied()
+            .unwrap_or(100);
+        self.tries += 1;
+        // Elapsing is the usual end where another process has the lock.
+        let pause = Duration::from_millis(pause).min(left);
+        let _ = tokio::time::timeout(pause, database.released.notified()).await;
+        Ok(())
+    }
+}
