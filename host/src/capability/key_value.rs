@@ -25,7 +25,7 @@ impl HostStore for CapabilityCtx<'_> {
 }
 
 impl CapabilityCtx<'_> {
-    fn open_store(&mut self, label: &str) -> Result<Resource<Store>, Error> {
+    pub(super) fn open_store(&mut self, label: &str) -> Result<Resource<Store>, Error> {
         let CapabilityCtx { state, table } = self;
         if !state.grants.key_value_stores.contains(label) {
             state

@@ -9,6 +9,8 @@ pub(crate) mod key_value;
 pub(crate) mod outbound;
 pub(crate) mod redis;
 pub(crate) mod sqlite;
+#[cfg(test)]
+mod tests;
 pub(crate) mod variables;
 
 use std::path::PathBuf;

@@ -16,7 +16,7 @@ pub struct Connection(Client);
 
 impl CapabilityCtx<'_> {
     /// The brokers, if the component may connect to `address`.
-    fn brokers(&self, address: &str) -> Result<Redis, Error> {
+    pub(super) fn brokers(&self, address: &str) -> Result<Redis, Error> {
         let grants = &self.state.grants;
         let url = OutboundUrl::parse(address, "redis").map_err(|_| Error::InvalidAddress)?;
         if !grants.allowed_outbound_hosts.allows(&url) {
@@ -26,7 +26,10 @@ impl CapabilityCtx<'_> {
         Ok(self.state.shared.redis().clone())
     }
 
-    fn keep_connection(&mut self, client: Client) -> Result<Resource<Connection>, Error> {
+    pub(super) fn keep_connection(
+        &mut self,
+        client: Client,
+    ) -> Result<Resource<Connection>, Error> {
         if self.state.open.redis == OPEN_LIMIT {
             return Err(Error::TooManyConnections);
         }
