@@ -22,12 +22,12 @@ use wasmtime_wasi_http::{WasiBody, p3::bindings::ServicePre};
 use crate::{
     Options, Source,
     cache::{Cache, Key},
+    capability::outbound::{ChainTarget, OutboundHttp, ServiceChain},
     capability::{Capabilities, CapabilitiesConfig, CapabilityState, Grants, ParsedGrants},
     clock, compose, deny, engine,
     error::Anyhow as _,
     manifest::{self, Manifest},
     net::PermittedNetworks,
-    capability::outbound::{ChainTarget, OutboundHttp, ServiceChain},
     output::Output,
     state::{self, State},
 };

@@ -17,8 +17,9 @@ use wasmtime::{
 use crate::{error::Anyhow as _, options::Limits};
 
 /// How often a guest that computes is interrupted: to let others on its thread
-/// run, and to see whether its time is up.
-pub(crate) const TICK: Duration = Duration::from_millis(10);
+/// run, and to see whether its time is up. A request waits this long behind each
+/// guest on its thread that computes.
+pub(crate) const TICK: Duration = Duration::from_millis(2);
 
 /// Linear memories, tables and core modules an instance may have: a service,
 /// its dependencies, and the small modules that glue them together.
@@ -60,7 +61,12 @@ pub(crate) fn new(limits: &Limits) -> Result<Engine> {
         // fiber it runs on.
         .max_wasm_stack(1 << 20)
         .async_stack_size(2 << 20);
-    Engine::new(&config).anyhow().context("setting up wasmtime")
+    Engine::new(&config).anyhow().with_context(|| {
+        format!(
+            "reserving room for {} instances; --max-instances asks for fewer",
+            limits.instances
+        )
+    })
 }
 
 /// Advances the epoch of an engine until it is dropped.

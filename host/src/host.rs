@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 use bytes::Bytes;
 use http::{Request, StatusCode, header};
 use http_body_util::Full;
-use tokio::{runtime, sync::watch, task::JoinSet};
+use tokio::{runtime, sync::watch, task::JoinSet, time::MissedTickBehavior};
 use wasmtime::{Store, component::Instance};
 
 use crate::{
@@ -130,6 +130,8 @@ impl Running {
                 return;
             };
             let mut period = tokio::time::interval(period);
+            period.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            let mut last = StatusCode::OK;
             loop {
                 tokio::select! {
                     _ = stopped.wait_for(|stopped| *stopped) => return,
@@ -137,8 +139,13 @@ impl Running {
                 }
                 match tick(&application, &server).await {
                     Ok(StatusCode::NOT_FOUND) => return,
-                    Ok(status) if status.is_success() => {}
-                    Ok(status) => tracing::warn!("{TICK} answered {status}"),
+                    Ok(status) => {
+                        // Said once, not every second.
+                        if status != last && !status.is_success() {
+                            tracing::warn!("{TICK} answered {status}");
+                        }
+                        last = status;
+                    }
                     Err(error) => return tracing::debug!("the ticker stopped: {error:#}"),
                 }
             }

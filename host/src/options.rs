@@ -58,8 +58,6 @@ pub struct Limits {
     /// Requests an instance serves before it is replaced, which bounds what a
     /// leaking guest can hoard.
     pub reuse: u32,
-    /// Idle instances each thread keeps of each component.
-    pub idle: usize,
     /// HTTP requests handled at once; more are answered with 503.
     pub in_flight: usize,
     /// Connections open at once; more wait to be accepted.
@@ -113,7 +111,6 @@ impl Default for Limits {
             memory: 512 << 20,
             instances: 1000,
             reuse: 1024,
-            idle: 64,
             in_flight: 512,
             connections: 8192,
             body: 64 << 20,

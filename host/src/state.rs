@@ -17,9 +17,9 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use crate::{
+    capability::outbound::OutboundHttp,
     capability::{self, CapabilityState, CapabilityView},
     engine::TICK,
-    capability::outbound::OutboundHttp,
 };
 
 /// The data of a store.
@@ -75,14 +75,21 @@ impl State {
             table: ResourceTable::new(),
             capabilities,
             outbound,
-            memory: Memory { limit: memory, left: memory },
+            memory: Memory {
+                limit: memory,
+                left: memory,
+            },
             allowance: Allowance::new(time),
         };
         let mut store = Store::new(engine, state);
         store.limiter(|state| &mut state.memory);
         store.epoch_deadline_callback(|context| {
             context.data().allowance.spend()?;
-            Ok(UpdateDeadline::Yield(1))
+            // Of tokio, which then looks for input before it goes on: a guest
+            // that computes must not keep others on its thread from being
+            // heard.
+            let others = Box::pin(tokio::task::yield_now());
+            Ok(UpdateDeadline::YieldCustom(1, others))
         });
         store.set_epoch_deadline(1);
         store

@@ -40,7 +40,7 @@ pub(crate) struct Stream {
     body: WasiBody,
     drive: Drive,
     allowance: Allowance,
-    _reading: oneshot::Sender<()>,
+    reading: Option<oneshot::Sender<()>>,
 }
 
 /// A guest ended in the middle of its answer.
@@ -66,7 +66,10 @@ pub(super) async fn wait(
         let timer = deadline.get_or_insert_with(|| Box::pin(tokio::time::sleep(drive.deadline())));
         if timer.as_mut().poll(cx).is_ready() {
             let (component, deadline) = (drive.component(), drive.deadline());
-            tracing::error!(component, "the HTTP handler did not answer within {deadline:?}");
+            tracing::error!(
+                component,
+                "the HTTP handler did not answer within {deadline:?}"
+            );
             drive.kill();
             return Poll::Ready(Err(Problem::OutOfTime));
         }
@@ -83,7 +86,7 @@ pub(super) async fn wait(
         body,
         drive,
         allowance,
-        _reading: reading,
+        reading: Some(reading),
     };
     let body = match poll_fn(|cx| Poll::Ready(stream.gather(cx))).await? {
         true => Body::Whole(stream.into_bytes()),
@@ -125,7 +128,13 @@ impl Stream {
                 self.allowance.renew(self.drive.deadline());
                 Poll::Ready(Some(Ok(frame)))
             }
-            Poll::Ready(None) if !self.drive.failed() => Poll::Ready(None),
+            Poll::Ready(None) if !self.drive.failed() => {
+                // All is read: the instance finishes now, most likely, and can
+                // be used again before the answer is on its way.
+                self.reading = None;
+                let _ = self.drive.poll(cx);
+                Poll::Ready(None)
+            }
             Poll::Ready(_) => Poll::Ready(Some(Err(BrokenOff))),
             Poll::Pending => Poll::Pending,
         }

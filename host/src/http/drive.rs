@@ -202,7 +202,8 @@ where
         }));
     }
     let finished = poll_fn(|cx| accessor.poll_no_interesting_tasks(cx));
-    future::join(finished, read).await;
+    // A sender that is dropped, and never sends, is what ends the reading.
+    let ((), _) = future::join(finished, read).await;
     Ok(())
 }
 

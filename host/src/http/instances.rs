@@ -13,9 +13,10 @@ use wasmtime::Store;
 use wasmtime_wasi_http::p3::bindings::Service;
 
 use crate::{
+    Options,
     application::{Application, Unit},
-    error::Anyhow as _,
     capability::outbound::{OutboundHttp, ServiceChain},
+    error::Anyhow as _,
     state::State,
 };
 
@@ -39,6 +40,8 @@ pub(super) struct Pool {
     application: Arc<Application>,
     unit: Arc<Unit>,
     outbound: OutboundHttp,
+    /// How many idle instances are kept.
+    room: usize,
     idle: Mutex<Vec<Instance>>,
 }
 
@@ -47,12 +50,13 @@ impl Pool {
         application: Arc<Application>,
         unit: Arc<Unit>,
         chain: Arc<dyn ServiceChain>,
+        components: usize,
     ) -> Self {
-        let outbound = application.outbound(&unit, chain);
         Self {
+            outbound: application.outbound(&unit, chain),
+            room: room(&application.options, components),
             application,
             unit,
-            outbound,
             idle: Mutex::default(),
         }
     }
@@ -101,7 +105,7 @@ impl Pool {
         let limits = &self.application.options.limits;
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         let small = instance.store.data().memory() <= KEPT_MEMORY;
-        if small && instance.served < limits.reuse && idle.len() < limits.idle {
+        if small && instance.served < limits.reuse && idle.len() < self.room {
             instance.last_used = Instant::now();
             idle.push(instance);
         }
@@ -117,4 +121,13 @@ impl Pool {
             .count();
         idle.drain(..old);
     }
+}
+
+/// The share of one pool in the instances that requests and Redis handlers
+/// leave over: idle ones must not take their place.
+fn room(options: &Options, components: usize) -> usize {
+    let limits = &options.limits;
+    let for_requests = (limits.instances as usize).saturating_sub(limits.instances as usize / 10);
+    let spare = for_requests.saturating_sub(limits.in_flight);
+    (spare / (options.threads.max(1) * components.max(1))).max(1)
 }

@@ -35,6 +35,12 @@ use crate::application::Application;
 /// connection open without sending one.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// How long a client may leave what it is sent without acknowledging it.
+const SILENCE: Duration = Duration::from_secs(60);
+
+/// The smallest buffer hyper takes.
+const SMALLEST_HEAD: usize = 8 << 10;
+
 /// The server, running.
 pub(crate) struct Server {
     address: SocketAddr,
@@ -46,7 +52,7 @@ pub(crate) struct Server {
 /// What a thread is given to do.
 enum Work {
     Connection(std::net::TcpStream, OwnedSemaphorePermit),
-    Call(Request<Full<Bytes>>, oneshot::Sender<StatusCode>),
+    Call(Box<Request<Full<Bytes>>>, oneshot::Sender<StatusCode>),
 }
 
 impl Server {
@@ -112,7 +118,7 @@ impl Server {
     pub(crate) async fn call(&self, request: Request<Full<Bytes>>) -> Result<StatusCode> {
         let (answer, answered) = oneshot::channel();
         self.work
-            .send(Work::Call(request, answer))
+            .send(Work::Call(Box::new(request), answer))
             .map_err(|_| anyhow!("the server has stopped"))?;
         Ok(answered.await?)
     }
@@ -156,14 +162,20 @@ async fn accept(
                 }
             },
         };
-        // Without this, a body written after its head waits for the client's
-        // delayed acknowledgement, some 40 ms.
-        let ready = stream.set_nodelay(true).and_then(|()| stream.into_std());
+        let ready = prepare(&stream).and_then(|()| stream.into_std());
         if let Ok(stream) = ready {
             let _ = channel.send(Work::Connection(stream, permit));
         }
     }
     Ok(())
+}
+
+fn prepare(stream: &TcpStream) -> std::io::Result<()> {
+    // Without this, a body written after its head waits for the client's
+    // delayed acknowledgement, some 40 ms.
+    stream.set_nodelay(true)?;
+    // A client that does not read its answer holds an instance.
+    socket2::SockRef::from(stream).set_tcp_user_timeout(Some(SILENCE))
 }
 
 async fn run(
@@ -189,7 +201,7 @@ async fn run(
                         }
                     });
                 }
-                Some(Work::Call(request, answer)) => drop(tasks.spawn(call(worker.clone(), request, answer))),
+                Some(Work::Call(request, answer)) => drop(tasks.spawn(call(worker.clone(), *request, answer))),
                 None => break,
             },
         }
@@ -210,7 +222,7 @@ async fn connection(
 ) -> Result<()> {
     let client = HeaderValue::try_from(stream.peer_addr()?.to_string())?;
     let stream = TokioIo::new(TcpStream::from_std(stream)?);
-    let head = worker.limits().head;
+    let head = worker.limits().head.max(SMALLEST_HEAD);
     let service = service_fn(|request| {
         let (worker, client) = (&worker, &client);
         async move { Ok::<_, Infallible>(worker.answer(request, client).await) }

@@ -32,8 +32,8 @@ use super::{
 use crate::{
     Limits,
     application::Application,
-    manifest::Route,
     capability::outbound::{ChainTarget, ServiceChain},
+    manifest::Route,
 };
 
 /// What the threads have in common.
@@ -109,7 +109,8 @@ impl Worker {
                 .into_iter()
                 .map(|unit| {
                     let chain = Arc::new(Internal(this.clone()));
-                    Arc::new(Pool::new(shared.application.clone(), unit, chain))
+                    let application = shared.application.clone();
+                    Arc::new(Pool::new(application, unit, chain, shared.components.len()))
                 })
                 .collect(),
             private: RouteHeaders::of_private(),
