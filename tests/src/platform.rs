@@ -9,7 +9,8 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use emporium_host::{Clock, Host, Options, Source, State, Subscription as Wakes};
+pub use emporium_host::Subscription as Wakes;
+use emporium_host::{Clock, Host, Options, Source, State};
 use tempfile::TempDir;
 use wasmtime::{
     Store,
@@ -36,6 +37,16 @@ use journal::{CommitError, Event, Expectation, Put, Receipt, Removal, Unit, Writ
 
 /// Where the wakes go: the server inside the host.
 const REDIS: &str = "redis://127.0.0.1:6379";
+
+/// How an adapter reaches Redis.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Redis {
+    Reachable,
+    /// Its address is known, and connecting to it fails.
+    OutOfReach,
+    /// Nobody said where it is.
+    Unset,
+}
 
 /// A component that exports the platform contract.
 pub struct Adapter {
@@ -83,20 +94,14 @@ pub fn for_every_adapter(test: impl AsyncFn(&Platform)) {
     for adapter in &ADAPTERS {
         runtime.block_on(async {
             let folder = tempfile::tempdir().expect("a folder");
-            test(&Platform::open(
-                adapter,
-                folder,
-                Clock::default(),
-                Some(REDIS),
-            ))
-            .await;
+            test(&Platform::open(adapter, folder, Clock::default())).await;
         });
     }
 }
 
 impl Platform {
-    fn open(adapter: &'static Adapter, folder: TempDir, clock: Clock, redis: Option<&str>) -> Self {
-        let host = load(adapter, folder.path(), &clock, redis);
+    fn open(adapter: &'static Adapter, folder: TempDir, clock: Clock) -> Self {
+        let host = load(adapter, folder.path(), &clock, Redis::Reachable);
         Self {
             adapter,
             host,
@@ -114,11 +119,11 @@ impl Platform {
     /// An instance in another host on the same database. They share nothing but
     /// the files, as two processes do.
     pub async fn elsewhere(&self) -> Elsewhere {
-        self.elsewhere_with(Some(REDIS)).await
+        self.elsewhere_with(Redis::Reachable).await
     }
 
-    /// As `elsewhere`, with another address for Redis, or none.
-    pub async fn elsewhere_with(&self, redis: Option<&str>) -> Elsewhere {
+    /// As `elsewhere`, with another way to Redis.
+    pub async fn elsewhere_with(&self, redis: Redis) -> Elsewhere {
         let host = load(self.adapter, self.folder.path(), &self.clock, redis);
         let instance = instance(&host, self.adapter).await;
         Elsewhere {
@@ -143,7 +148,18 @@ impl Platform {
 
     /// The wakes of a topic, from now on.
     pub async fn wakes(&self, topic: &str) -> Wakes {
-        self.host.subscribe(REDIS, topic).await.expect("a subscription")
+        self.host
+            .subscribe(REDIS, topic)
+            .await
+            .expect("a subscription")
+    }
+
+    /// Publish a message on the channel of a topic.
+    pub async fn publish(&self, topic: &str, payload: &[u8]) {
+        self.host
+            .publish(REDIS, topic, payload.to_vec())
+            .await
+            .expect("published");
     }
 
     /// The database file, to do to it what no adapter would.
@@ -160,13 +176,14 @@ pub fn ms(duration: Duration) -> u64 {
         .expect("a time before the year 500,000,000")
 }
 
-fn load(adapter: &Adapter, folder: &Path, clock: &Clock, redis: Option<&str>) -> Host {
-    let (hosts, variables) = match redis {
-        Some(address) => (
-            format!("{address:?}"),
-            format!("redis_address = {address:?}"),
-        ),
-        None => (String::new(), String::new()),
+fn load(adapter: &Adapter, folder: &Path, clock: &Clock, redis: Redis) -> Host {
+    let hosts = match redis {
+        Redis::Reachable => format!("{REDIS:?}"),
+        Redis::OutOfReach | Redis::Unset => String::new(),
+    };
+    let variables = match redis {
+        Redis::Reachable | Redis::OutOfReach => format!("redis_address = {REDIS:?}"),
+        Redis::Unset => String::new(),
     };
     let text = format!(
         "spin_manifest_version = 2\n\
@@ -194,6 +211,8 @@ fn load(adapter: &Adapter, folder: &Path, clock: &Clock, redis: Option<&str>) ->
     options.state = folder.to_owned();
     options.clock = clock.clone();
     options.tick = None;
+    // Room for each instance is reserved, and a test has several hosts.
+    options.limits.instances = 16;
     options.show_output = false;
     Host::load(options).expect("the adapter loads")
 }

@@ -17,7 +17,6 @@ mod exactly_once;
 mod leases;
 mod limits;
 mod listings;
-mod model;
 mod names;
 mod ordering;
 mod policies;
