@@ -1,3 +1,5 @@
+//! Addresses in every notation, public and not.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! The grammar of `allowed_outbound_hosts`.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! The commands of the embedded server.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! The key-value store on disk.
+
 use super::*;
 
 fn stores(folder: &tempfile::TempDir) -> Stores {

@@ -1,3 +1,5 @@
+//! What SQL of a guest may not touch.
+
 use super::*;
 
 fn guarded() -> (tempfile::TempDir, Connection, Arc<Guard>) {
