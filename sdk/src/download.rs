@@ -1,6 +1,9 @@
 //! Answers that carry a blob: conditional, ranged and streamed (RFC 9110).
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::{
+    ops::Bound,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use axum::{
     body::Body,
@@ -149,25 +152,18 @@ impl Download {
             return Asked::Whole;
         }
         let mut ranges = range.satisfiable_ranges(self.size_bytes);
-        let part = ranges.next().map(|bounds| self.bounds(bounds));
-        match (part, ranges.next()) {
+        match (ranges.next(), ranges.next()) {
             // Several ranges may be answered with the whole (RFC 9110, 14.2).
             (_, Some(_)) => Asked::Whole,
-            (Some(Some((offset, length))), None) => Asked::Part(offset, length),
-            // A range that ends before it starts is invalid, so it is ignored.
-            (Some(None), None) => Asked::Whole,
+            (Some(bounds), None) => self.part(bounds),
             (None, None) => Asked::Outside,
         }
     }
 
-    fn bounds(
-        &self,
-        (start, end): (std::ops::Bound<u64>, std::ops::Bound<u64>),
-    ) -> Option<(u64, u64)> {
-        use std::ops::Bound;
+    fn part(&self, (start, end): (Bound<u64>, Bound<u64>)) -> Asked {
         let start = match start {
             Bound::Included(start) => start,
-            Bound::Excluded(start) => start.checked_add(1)?,
+            Bound::Excluded(start) => start.saturating_add(1),
             Bound::Unbounded => 0,
         };
         let end = match end {
@@ -176,7 +172,12 @@ impl Download {
             Bound::Unbounded => self.size_bytes,
         }
         .min(self.size_bytes);
-        (start < end).then(|| (start, end - start))
+        match start {
+            start if start >= self.size_bytes => Asked::Outside,
+            start if start < end => Asked::Part(start, end - start),
+            // A range that ends before it starts is invalid, so it is ignored.
+            _ => Asked::Whole,
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use axum::{
     response::{IntoResponse as _, Response},
     routing::get,
 };
-use http::{HeaderName, HeaderValue, StatusCode};
+use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use tower_service::Service as _;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
@@ -53,12 +53,18 @@ pub async fn serve(router: &Router, request: spin_sdk::http::Request) -> Respons
         .cloned()
         .unwrap_or_else(new_request_id);
     let trace = Trace::of_request(request.headers());
+    let is_head = request.method() == Method::HEAD;
     request.extensions_mut().insert(trace);
     let mut response = match router.clone().call(request).await {
         Ok(response) => response,
         Err(never) => match never {},
     };
     let headers = response.headers_mut();
+    if is_head {
+        // A response to HEAD has no body, and WASI hosts refuse a body that is
+        // not as long as it says.
+        headers.remove(header::CONTENT_LENGTH);
+    }
     headers.insert(REQUEST_ID, request_id);
     if let Ok(value) = HeaderValue::from_str(&trace.to_header()) {
         headers.insert(TRACEPARENT, value);

@@ -1,6 +1,6 @@
 //! Multipart uploads, read part by part within limits.
 
-use axum::extract::{FromRequest as _, Multipart, Request, multipart::Field};
+use axum::extract::{DefaultBodyLimit, FromRequest as _, Multipart, Request, multipart::Field};
 
 use crate::{extract::too_large, problem::Problem};
 
@@ -19,10 +19,12 @@ pub struct UploadedFile {
 /// that an endless body ends here and is never held whole. `Ok(None)` if no part
 /// was acceptable.
 pub async fn first_file(
-    request: Request,
+    mut request: Request,
     limit: usize,
     accepts: impl Fn(&[u8]) -> bool,
 ) -> Result<Found, Problem> {
+    // The limit of axum is lower than ours may be; ours is kept below.
+    DefaultBodyLimit::disable().apply(&mut request);
     let mut parts = Multipart::from_request(request, &())
         .await
         .map_err(|error| Problem::bad_request("invalid-body", error.body_text()).field("body"))?;
