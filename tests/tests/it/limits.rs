@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use emporium_tests::{
-    app::{App, send},
+    app::App,
     pictures::{png, png_header},
     process::Process,
 };
@@ -57,8 +57,12 @@ async fn an_endless_upload_ends_and_takes_no_memory() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_head_over_the_limit_is_refused() {
     let app = App::start().await;
-    let request = app
-        .request(Method::GET, "/images")
-        .header("x-large", "x".repeat(200_000));
-    assert_eq!(send(request).await.status, 431);
+    let large = "x".repeat(200_000);
+    let request = app.request(Method::GET, "/images").header("x-large", large);
+    // The answer may be lost when the host closes on a client that goes on
+    // sending.
+    if let Ok(answer) = request.send().await {
+        assert_eq!(answer.status(), 431);
+    }
+    assert_eq!(app.get("/health").await.status, 200);
 }

@@ -39,7 +39,7 @@ redis_address = "{{{{ redis_address }}}}"
 "#,
         component("test-trial").display()
     );
-    manifest() + &trial
+    format!("{}{trial}", manifest())
 }
 
 /// Publish trials: name, key, mode.
