@@ -47,7 +47,7 @@ impl Guest for Component {
                 size_bytes: content.len() as u64,
             });
         }
-        let upload = Upload::start(LARGEST_PUT);
+        let upload = Upload::of_known(digest, LARGEST_PUT);
         upload.write(&content)?;
         upload.finish()
     }

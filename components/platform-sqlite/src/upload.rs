@@ -40,7 +40,7 @@ pub(crate) struct Upload {
 }
 
 struct Progress {
-    hasher: Sha256,
+    content: Content,
     size: u64,
     buffer: Vec<u8>,
     /// The row in `blobs`, once there is a chunk to belong to it.
@@ -50,12 +50,28 @@ struct Progress {
     void: bool,
 }
 
+/// What is known of the content so far.
+enum Content {
+    Known(String),
+    Unknown(Sha256),
+}
+
 impl Upload {
     pub(crate) fn start(limit: u64) -> Self {
+        Self::of(Content::Unknown(Sha256::new()), limit)
+    }
+
+    /// Begin an upload of content whose digest is known: hashing it again would
+    /// take as long as storing it.
+    pub(crate) fn of_known(digest: String, limit: u64) -> Self {
+        Self::of(Content::Known(digest), limit)
+    }
+
+    fn of(content: Content, limit: u64) -> Self {
         Self {
             limit: limit.min(CAPACITY),
             progress: RefCell::new(Progress {
-                hasher: Sha256::new(),
+                content,
                 size: 0,
                 buffer: Vec::new(),
                 blob: None,
@@ -97,7 +113,9 @@ impl Upload {
 
 impl Progress {
     fn append(&mut self, mut content: &[u8]) -> Result<(), Failure> {
-        self.hasher.update(content);
+        if let Content::Unknown(hasher) = &mut self.content {
+            hasher.update(content);
+        }
         while let Some((head, tail)) = content.split_at_checked(CHUNK - self.buffer.len()) {
             self.buffer.extend_from_slice(head);
             content = tail;
@@ -132,7 +150,7 @@ impl Progress {
 
     fn finish(&mut self) -> Result<Blob, Failure> {
         let connection = Connection::current()?;
-        let digest = hex::encode(mem::take(&mut self.hasher).finalize());
+        let digest = self.content.digest();
         let now = integer(now_ms());
         let adopted = connection.transaction(Durability::Full, || {
             if let Some(mut row) = connection.row(FIND, &[text(&digest)])? {
@@ -153,6 +171,15 @@ impl Progress {
             digest,
             size_bytes: self.size,
         })
+    }
+}
+
+impl Content {
+    fn digest(&self) -> String {
+        match self {
+            Self::Known(digest) => digest.clone(),
+            Self::Unknown(hasher) => hex::encode(hasher.clone().finalize()),
+        }
     }
 }
 
