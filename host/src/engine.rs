@@ -46,8 +46,7 @@ pub(crate) fn new(limits: &Limits) -> Result<Engine> {
         // users of a slot and zeroed: cheaper than faulting it in again.
         .linear_memory_keep_resident(1 << 20)
         .table_keep_resident(64 << 10)
-        .async_stack_keep_resident(64 << 10)
-        .decommit_batch_size(8);
+        .async_stack_keep_resident(64 << 10);
     let mut config = Config::new();
     config
         .allocation_strategy(InstanceAllocationStrategy::Pooling(pool))
