@@ -6,7 +6,7 @@
 //! No transaction may contain an `await`.
 
 use std::{
-    cell::{Cell, RefCell},
+    cell::{Cell, OnceCell, RefCell},
     rc::Rc,
 };
 
@@ -28,9 +28,15 @@ pub(crate) enum Durability {
     Relaxed,
 }
 
+/// Two connections to the database: what `PRAGMA synchronous` says is said once
+/// on each. It takes effect when it is compiled, and Spin keeps compiled
+/// statements, so saying it a second time on the same connection would do
+/// nothing there.
 pub(crate) struct Connection {
-    handle: sqlite::Connection,
-    durability: Cell<Option<Durability>>,
+    durable: sqlite::Connection,
+    relaxed: OnceCell<sqlite::Connection>,
+    /// Which of the two has a transaction; `Full` where there is none.
+    active: Cell<Durability>,
 }
 
 thread_local! {
@@ -44,10 +50,10 @@ impl Connection {
             return Ok(connection);
         }
         let connection = Rc::new(Self {
-            handle: sqlite::Connection::open("default")?,
-            durability: Cell::new(None),
+            durable: open("PRAGMA synchronous = FULL")?,
+            relaxed: OnceCell::new(),
+            active: Cell::new(Durability::Full),
         });
-        connection.execute(BUSY_TIMEOUT, &[])?;
         schema::migrate(&connection)?;
         CONNECTION.set(Some(connection.clone()));
         Ok(connection)
@@ -82,7 +88,7 @@ impl Connection {
 
     /// Whether the latest statement changed anything.
     pub(crate) fn changes(&self) -> u64 {
-        self.handle.changes()
+        self.handle().changes()
     }
 
     /// Do `work` in one transaction: all of it, or nothing if it fails.
@@ -94,7 +100,17 @@ impl Connection {
         durability: Durability,
         work: impl FnOnce() -> Result<T, Failure>,
     ) -> Result<T, Failure> {
-        self.set_durability(durability)?;
+        if durability == Durability::Relaxed && self.relaxed.get().is_none() {
+            // Nobody else can have set it: nothing here waits.
+            let _ = self.relaxed.set(open("PRAGMA synchronous = NORMAL")?);
+        }
+        self.active.set(durability);
+        let done = self.attempt(work);
+        self.active.set(Durability::Full);
+        done
+    }
+
+    fn attempt<T>(&self, work: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
         self.execute("BEGIN IMMEDIATE", &[])?;
         let done = work().and_then(|done| {
             self.execute("COMMIT", &[])?;
@@ -108,28 +124,31 @@ impl Connection {
         done
     }
 
-    fn set_durability(&self, durability: Durability) -> Result<(), Failure> {
-        if self.durability.get() != Some(durability) {
-            self.execute(
-                match durability {
-                    Durability::Full => "PRAGMA synchronous = FULL",
-                    Durability::Relaxed => "PRAGMA synchronous = NORMAL",
-                },
-                &[],
-            )?;
-            self.durability.set(Some(durability));
+    fn handle(&self) -> &sqlite::Connection {
+        match self.active.get() {
+            Durability::Full => &self.durable,
+            Durability::Relaxed => self.relaxed.get().unwrap_or(&self.durable),
         }
-        Ok(())
     }
 
     fn run(&self, statement: &str, parameters: &[Value]) -> Result<sqlite::QueryResult, Failure> {
-        self.handle.execute(statement, parameters).map_err(|error| {
-            if matches!(error, Error::InvalidConnection) {
-                forget();
-            }
-            Failure::from(error)
-        })
+        self.handle()
+            .execute(statement, parameters)
+            .map_err(|error| {
+                if matches!(error, Error::InvalidConnection) {
+                    forget();
+                }
+                Failure::from(error)
+            })
     }
+}
+
+fn open(synchronous: &str) -> Result<sqlite::Connection, Failure> {
+    let connection = sqlite::Connection::open("default")?;
+    for pragma in [BUSY_TIMEOUT, synchronous] {
+        connection.execute(pragma, &[])?;
+    }
+    Ok(connection)
 }
 
 fn forget() {

@@ -45,4 +45,6 @@ mod bindings {
 
 struct Component;
 
+// The names of exports have colons, which linkers of other targets do not take.
+#[cfg(target_arch = "wasm32")]
 bindings::export!(Component with_types_in bindings);
