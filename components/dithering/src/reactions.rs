@@ -25,15 +25,19 @@ use crate::{
 /// Dithering is computing: one at a time, and others may help.
 const IMAGES: Subscription = Subscription {
     batch: 1,
-    lease: Duration::from_secs(60),
+    lease: LEASE,
     ..Subscription::new(SERVICE, "image")
 };
 
 const REQUESTS: Subscription = Subscription {
     batch: 1,
-    lease: Duration::from_secs(60),
+    lease: LEASE,
     ..Subscription::new(SERVICE, "dither-request")
 };
+
+/// Several times what the largest picture takes; also how long pictures wait when a
+/// host dies with them.
+const LEASE: Duration = Duration::from_secs(20);
 
 /// Originals are at most as large as an upload.
 const ORIGINAL_LIMIT: u64 = 8_000_000;

@@ -19,10 +19,14 @@ use crate::{
     variant::{self, THUMBNAIL},
 };
 
+/// Several times what the largest picture takes; also how long pictures wait when a
+/// host dies with them.
+const LEASE: Duration = Duration::from_secs(20);
+
 /// Thumbnails are computing: one at a time, and others may help.
 const IMAGES: Subscription = Subscription {
     batch: 1,
-    lease: Duration::from_secs(60),
+    lease: LEASE,
     ..Subscription::new(SERVICE, "image")
 };
 
