@@ -34,7 +34,7 @@ impl Problem {
         let (status, code) = self.parts();
         let title = status.canonical_reason().unwrap_or_default();
         let body = format!(
-            r#"{{"type":"about:blank","title":"{title}","status":{},"code":"{code}"}}"#,
+            r#"{{"type":"urn:emporium:problem:{code}","title":"{title}","status":{},"code":"{code}"}}"#,
             status.as_u16()
         );
         let mut response = Response::new(B::from(Bytes::from(body)));
