@@ -2,7 +2,7 @@
 
 use std::io::Cursor;
 
-use image::{DynamicImage, ImageFormat, Rgb, RgbImage};
+use image::{DynamicImage, ImageFormat, Rgb, RgbImage, codecs::jpeg::JpegEncoder};
 
 /// Something like a photograph: gradients, an edge, some grain.
 pub fn photograph(width: u32, height: u32) -> DynamicImage {
@@ -29,6 +29,16 @@ pub fn png(width: u32, height: u32) -> Vec<u8> {
 
 pub fn jpeg(width: u32, height: u32) -> Vec<u8> {
     encode(&photograph(width, height), ImageFormat::Jpeg)
+}
+
+/// A JPEG as a good camera makes it: 12 megapixels, over 2 MB.
+pub fn camera_jpeg() -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let encoder = JpegEncoder::new_with_quality(&mut bytes, 95);
+    photograph(4000, 3000)
+        .write_with_encoder(encoder)
+        .expect("encoding");
+    bytes
 }
 
 /// A JPEG that a camera held sideways took, where it says: EXIF orientation 6,

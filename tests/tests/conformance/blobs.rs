@@ -10,11 +10,16 @@ const CHUNK: usize = 256 << 10;
 
 /// Content of which no two parts are alike.
 fn content(length: usize) -> Vec<u8> {
-    (0..length).map(|place| (place ^ (place >> 8) ^ (place >> 16)) as u8).collect()
+    (0..length)
+        .map(|place| (place ^ (place >> 8) ^ (place >> 16)) as u8)
+        .collect()
 }
 
 fn described(content: &[u8]) -> Blob {
-    Blob { digest: hex::encode(Sha256::digest(content)), size_bytes: content.len() as u64 }
+    Blob {
+        digest: hex::encode(Sha256::digest(content)),
+        size_bytes: content.len() as u64,
+    }
 }
 
 conformance! {

@@ -4,11 +4,18 @@ use emporium_tests::{conformance, platform::*};
 use journal::{CommitError, Conflict, Expectation, Put, Removal, Unit, Write};
 
 fn conflict(key: &str, found: Option<u64>) -> CommitError {
-    CommitError::Conflict(Conflict { collection: "things".into(), key: key.into(), found })
+    CommitError::Conflict(Conflict {
+        collection: "things".into(),
+        key: key.into(),
+        found,
+    })
 }
 
 fn expecting(expected: Expectation) -> Unit {
-    puts([Put { expected, ..put("things", "a", "new") }])
+    puts([Put {
+        expected,
+        ..put("things", "a", "new")
+    }])
 }
 
 conformance! {

@@ -9,14 +9,28 @@ use journal::CommitError;
 /// Publishes an event and buries its delivery. Returns the delivery.
 async fn dead(instance: &mut Instance, service: &str, topic: &str, id: &str) -> u64 {
     instance.committed(publishes([event(topic, id)])).await;
-    let lease = instance.claim_one(&subscription(service, topic)).await.lease;
-    assert_eq!(instance.bury(vec![burial(lease, &format!("reason of {id}"))]).await, [Ok(())]);
+    let lease = instance
+        .claim_one(&subscription(service, topic))
+        .await
+        .lease;
+    assert_eq!(
+        instance
+            .bury(vec![burial(lease, &format!("reason of {id}"))])
+            .await,
+        [Ok(())]
+    );
     lease.delivery
 }
 
 async fn ids(instance: &mut Instance, filter: Filter) -> Vec<String> {
-    let page = instance.list_dead(filter, 500, None).await.expect("letters");
-    page.dead_letters.into_iter().map(|letter| letter.event_id).collect()
+    let page = instance
+        .list_dead(filter, 500, None)
+        .await
+        .expect("letters");
+    page.dead_letters
+        .into_iter()
+        .map(|letter| letter.event_id)
+        .collect()
 }
 
 conformance! {

@@ -7,7 +7,11 @@ use journal::Event;
 
 fn delayed(platform: &Platform, id: &str, key: Option<&str>) -> Event {
     let not_before_ms = Some(platform.now_ms() + 60_000);
-    Event { not_before_ms, subject: key.map(Into::into), ..event("topic", id) }
+    Event {
+        not_before_ms,
+        subject: key.map(Into::into),
+        ..event("topic", id)
+    }
 }
 
 conformance! {

@@ -33,8 +33,14 @@ async fn handling(instance: &mut Instance, delivery: &Delivery) -> Unit {
     };
     entries.push_str(&delivery.event_id);
     entries.push(' ');
-    let effect = Put { expected, ..put("logs", key, &entries) };
-    Unit { settles: Some(delivery.lease), ..puts([effect]) }
+    let effect = Put {
+        expected,
+        ..put("logs", key, &entries)
+    };
+    Unit {
+        settles: Some(delivery.lease),
+        ..puts([effect])
+    }
 }
 
 /// One step of one consumer: claim, handle, repeat itself, come late, or crash.
@@ -49,11 +55,18 @@ async fn step(platform: &Platform, consumer: &mut Consumer, random: &mut StdRng)
         2..4 => platform.advance(LEASE_OVER),
         4..8 if !consumer.held.is_empty() => {
             let delivery = consumer.held.remove(0);
-            consumer.instance.release(vec![back(delivery.lease, "not now")]).await;
+            consumer
+                .instance
+                .release(vec![back(delivery.lease, "not now")])
+                .await;
         }
         _ if consumer.held.is_empty() => {
             let limit = random.random_range(1..=20);
-            consumer.held = consumer.instance.claim(&subscription, limit).await.deliveries;
+            consumer.held = consumer
+                .instance
+                .claim(&subscription, limit)
+                .await
+                .deliveries;
         }
         _ => {
             let count = random.random_range(1..=consumer.held.len());
@@ -77,7 +90,10 @@ async fn run(platform: &Platform, seed: u64) {
     let random = &mut StdRng::seed_from_u64(seed);
     let mut consumers = Vec::new();
     for _ in 0..CONSUMERS {
-        consumers.push(Consumer { instance: platform.instance().await, held: Vec::new() });
+        consumers.push(Consumer {
+            instance: platform.instance().await,
+            held: Vec::new(),
+        });
     }
     let mut published: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let mut unpublished = EVENTS;

@@ -9,7 +9,10 @@ use journal::{CommitError, Unit};
 /// A platform with one event, claimed.
 async fn leased(instance: &mut Instance) -> deliveries::Lease {
     instance.committed(publishes([event("topic", "e1")])).await;
-    instance.claim_one(&subscription("service", "topic")).await.lease
+    instance
+        .claim_one(&subscription("service", "topic"))
+        .await
+        .lease
 }
 
 conformance! {

@@ -5,7 +5,9 @@ use journal::{CommitError, Excess, Put, Unit};
 
 async fn assert_too_large(instance: &mut Instance, unit: Unit, limit: u64) {
     match instance.commit_one(unit).await {
-        Err(CommitError::TooLarge(Excess { size, limit: found, .. })) => {
+        Err(CommitError::TooLarge(Excess {
+            size, limit: found, ..
+        })) => {
             assert_eq!((size, found), (limit + 1, limit));
         }
         other => panic!("{other:?}"),

@@ -10,7 +10,12 @@ async fn pages(instance: &mut Instance, query: &Query) -> Vec<Vec<String>> {
     let mut query = query.clone();
     loop {
         let page = instance.list(query.clone()).await.expect("a page");
-        pages.push(page.documents.into_iter().map(|document| document.key).collect());
+        pages.push(
+            page.documents
+                .into_iter()
+                .map(|document| document.key)
+                .collect(),
+        );
         match page.next {
             Some(next) => query.cursor = Some(next),
             None => return pages,
@@ -26,10 +31,17 @@ async fn keys(instance: &mut Instance, query: &Query) -> Vec<String> {
 /// One page, and page by page, forwards and backwards: all must agree.
 async fn assert_lists(instance: &mut Instance, selection: Selection, expected: &[&str]) {
     for limit in [1, 2, 3, 500] {
-        let ascending = Query { selection: selection.clone(), limit, ..every("things") };
+        let ascending = Query {
+            selection: selection.clone(),
+            limit,
+            ..every("things")
+        };
         let found = keys(instance, &ascending).await;
         assert_eq!(found, expected, "ascending by {limit}");
-        let descending = Query { order: Order::Descending, ..ascending };
+        let descending = Query {
+            order: Order::Descending,
+            ..ascending
+        };
         let mut found = keys(instance, &descending).await;
         found.reverse();
         assert_eq!(found, expected, "descending by {limit}");
@@ -37,13 +49,23 @@ async fn assert_lists(instance: &mut Instance, selection: Selection, expected: &
 }
 
 fn indexed(key: &str, entries: &[(&str, &str)]) -> Put {
-    let entries = entries.iter().map(|(index, value)| entry(index, value)).collect();
-    Put { entries, ..put("things", key, "{}") }
+    let entries = entries
+        .iter()
+        .map(|(index, value)| entry(index, value))
+        .collect();
+    Put {
+        entries,
+        ..put("things", key, "{}")
+    }
 }
 
 fn within(index: &str, from: Option<&str>, until: Option<&str>) -> Selection {
     let (from, until) = (from.map(Into::into), until.map(Into::into));
-    Selection::Within(Range { index: index.into(), from, until })
+    Selection::Within(Range {
+        index: index.into(),
+        from,
+        until,
+    })
 }
 
 conformance! {

@@ -9,7 +9,10 @@ const KEYS: [&str; 4] = ["", "a\nb", "a\0", "\u{7f}"];
 
 async fn assert_refused(instance: &mut Instance, unit: Unit) {
     let refused = instance.commit_one(unit).await;
-    assert!(matches!(refused, Err(CommitError::InvalidUnit(_))), "{refused:?}");
+    assert!(
+        matches!(refused, Err(CommitError::InvalidUnit(_))),
+        "{refused:?}"
+    );
 }
 
 conformance! {

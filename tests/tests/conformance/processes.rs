@@ -6,7 +6,9 @@ use journal::{CommitError, Expectation, Put};
 /// Holds the write lock as another process would.
 fn lock(platform: &Platform) -> rusqlite::Connection {
     let connection = rusqlite::Connection::open(platform.database()).expect("the database opens");
-    connection.execute_batch("BEGIN IMMEDIATE").expect("the lock is free");
+    connection
+        .execute_batch("BEGIN IMMEDIATE")
+        .expect("the lock is free");
     connection
 }
 
@@ -136,11 +138,17 @@ async fn count_up(instance: &mut Instance, times: u32) {
                 None => (0, Expectation::Absent),
                 Some(document) => {
                     let count = String::from_utf8(document.value).expect("text");
-                    (count.parse().expect("a number"), Expectation::Version(document.version))
+                    (
+                        count.parse().expect("a number"),
+                        Expectation::Version(document.version),
+                    )
                 }
             };
             let next: u32 = count + 1;
-            let counted = Put { expected, ..put("things", "counter", &next.to_string()) };
+            let counted = Put {
+                expected,
+                ..put("things", "counter", &next.to_string())
+            };
             match instance.commit_one(puts([counted])).await {
                 Ok(_) => break,
                 Err(CommitError::Conflict(_)) => continue,

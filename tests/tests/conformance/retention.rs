@@ -10,11 +10,19 @@ const DAY: Duration = Duration::from_secs(86_400);
 
 async fn sweep(instance: &mut Instance) -> Swept {
     let day = ms(DAY);
-    let retention = Retention { events_ms: day, blobs_ms: day, removals_ms: day };
+    let retention = Retention {
+        events_ms: day,
+        blobs_ms: day,
+        removals_ms: day,
+    };
     instance.sweep(retention).await.expect("a sweep")
 }
 
-const NOTHING: Swept = Swept { events: 0, blobs: 0, removals: 0 };
+const NOTHING: Swept = Swept {
+    events: 0,
+    blobs: 0,
+    removals: 0,
+};
 
 conformance! {
     async fn what_is_young_is_kept(platform) {

@@ -7,11 +7,18 @@ use emporium_tests::{conformance, platform::*};
 
 /// Releases the delivery that is due. Returns how long it then waits.
 async fn fail(platform: &Platform, instance: &mut Instance) -> Fate {
-    let lease = instance.claim_one(&subscription("service", "topic")).await.lease;
-    let fates = instance.release(vec![back(lease, &format!("failure {}", lease.attempt))]).await;
+    let lease = instance
+        .claim_one(&subscription("service", "topic"))
+        .await
+        .lease;
+    let fates = instance
+        .release(vec![back(lease, &format!("failure {}", lease.attempt))])
+        .await;
     let fate = fates[0].clone().expect("the lease holds");
     if let Fate::RetriedAtMs(at) = fate {
-        platform.advance(Duration::from_millis(at.saturating_sub(platform.now_ms()) + 1));
+        platform.advance(Duration::from_millis(
+            at.saturating_sub(platform.now_ms()) + 1,
+        ));
     }
     fate
 }
@@ -116,5 +123,11 @@ conformance! {
 /// Waits until the delivery is due again, and claims it.
 async fn back_of_next(platform: &Platform, instance: &mut Instance) -> Return {
     platform.advance(Duration::from_secs(3601));
-    back(instance.claim_one(&subscription("service", "topic")).await.lease, "x")
+    back(
+        instance
+            .claim_one(&subscription("service", "topic"))
+            .await
+            .lease,
+        "x",
+    )
 }

@@ -23,6 +23,7 @@ mod idempotency;
 mod limits;
 mod listing;
 mod metadata;
+mod survival;
 mod tidy;
 mod trial;
 mod upload;

@@ -1,8 +1,10 @@
 //! `POST /images` and the way to a dithered picture.
 
+use std::time::{Duration, Instant};
+
 use emporium_tests::{
     app::App,
-    pictures::{encode, jpeg, photograph, png, zip},
+    pictures::{camera_jpeg, encode, jpeg, photograph, png, zip},
 };
 use image::{GenericImageView as _, ImageFormat, Pixel as _};
 use reqwest::multipart::{Form, Part};
@@ -45,6 +47,20 @@ async fn a_picture_of_every_format_becomes_a_dithered_one() {
             );
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_photograph_of_12_megapixels_is_dithered_in_seconds() {
+    let app = App::start().await;
+    let photograph = camera_jpeg();
+    assert!(photograph.len() > 2 << 20, "{}", photograph.len());
+    let begun = Instant::now();
+    let uuid = app.dithered("large.jpg", photograph).await;
+    // Generous: what counts is that it is seconds, on any machine.
+    assert!(begun.elapsed() < Duration::from_secs(20));
+    let dithered = app.get(&format!("/dither/images/{uuid}/2/file")).await;
+    let dithered = image::load_from_memory(&dithered.body).expect("a PNG");
+    assert_eq!(dithered.dimensions(), (4000, 3000));
 }
 
 #[tokio::test(flavor = "multi_thread")]

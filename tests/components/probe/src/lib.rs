@@ -11,8 +11,14 @@ async fn handle(request: Request) -> impl IntoResponse {
     let argument = request.uri().query().unwrap_or_default();
     let capability = request.uri().path().rsplit('/').next().unwrap_or_default();
     let outcome = match capability {
-        "key-value" => key_value::Store::open(argument).await.map(drop).map_err(words),
-        "sqlite" => sqlite::Connection::open(argument).await.map(drop).map_err(words),
+        "key-value" => key_value::Store::open(argument)
+            .await
+            .map(drop)
+            .map_err(words),
+        "sqlite" => sqlite::Connection::open(argument)
+            .await
+            .map(drop)
+            .map_err(words),
         "redis" => match redis::Connection::open(argument).await {
             Ok(connection) => connection
                 .publish("probe", &Vec::new())
