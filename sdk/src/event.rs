@@ -152,7 +152,7 @@ mod tests {
         };
         let event = wrap("dithering", &message, &Trace::start(), None)?;
         let read: Envelope<serde_json::Value> = Envelope::decode(&event.envelope)?;
-        assert_eq!(read.data["url_dither"], "/x");
+        assert_eq!(read.data.get("url_dither"), Some(&"/x".into()));
         Ok(())
     }
 

@@ -5,29 +5,41 @@ use std::borrow::Cow;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde::Serialize;
-use utoipa::ToSchema;
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{RefOr, Schema},
+};
 
 use crate::{blobs, dead_letters, documents, journal, maintenance};
 
 /// An answer that says what went wrong and, below 500, what to do about it.
-#[derive(Clone, Debug, Serialize, ToSchema)]
+#[derive(Clone, Debug)]
 pub struct Problem {
+    status: StatusCode,
+    code: Cow<'static, str>,
+    detail: String,
+    field: Option<String>,
+    headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+/// What the body of the answer has.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Problem)]
+struct Body<'problem> {
     /// Identifies the kind of problem: `urn:emporium:problem:` and the code.
     #[serde(rename = "type")]
     kind: String,
-    /// The kind of problem in words.
+    /// The status in words.
     title: &'static str,
     status: u16,
     /// The name of the error case in the contract, for programs.
-    code: Cow<'static, str>,
+    code: &'problem str,
     /// What went wrong this time.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    detail: String,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    detail: &'problem str,
     /// The member of the body or the parameter that is wrong.
     #[serde(skip_serializing_if = "Option::is_none")]
-    field: Option<String>,
-    #[serde(skip)]
-    headers: Vec<(HeaderName, HeaderValue)>,
+    field: Option<&'problem str>,
 }
 
 impl Problem {
@@ -37,12 +49,9 @@ impl Problem {
         code: impl Into<Cow<'static, str>>,
         detail: impl Into<String>,
     ) -> Self {
-        let code = code.into();
         Self {
-            kind: format!("urn:emporium:problem:{code}"),
-            title: status.canonical_reason().unwrap_or("Unknown"),
-            status: status.as_u16(),
-            code,
+            status,
+            code: code.into(),
             detail: detail.into(),
             field: None,
             headers: Vec::new(),
@@ -90,7 +99,7 @@ impl Problem {
 
     /// The HTTP status.
     pub fn status(&self) -> StatusCode {
-        StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+        self.status
     }
 
     /// What went wrong this time; empty where callers should not know.
@@ -104,11 +113,27 @@ impl Problem {
     }
 }
 
+impl PartialSchema for Problem {
+    fn schema() -> RefOr<Schema> {
+        Body::schema()
+    }
+}
+
+impl ToSchema for Problem {}
+
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let body = serde_json::to_vec(&self).unwrap_or_default();
+        let body = Body {
+            kind: format!("urn:emporium:problem:{}", self.code),
+            title: self.status.canonical_reason().unwrap_or("Unknown"),
+            status: self.status.as_u16(),
+            code: &self.code,
+            detail: &self.detail,
+            field: self.field.as_deref(),
+        };
+        let body = serde_json::to_vec(&body).unwrap_or_default();
         let mut response = (
-            self.status(),
+            self.status,
             [(header::CONTENT_TYPE, "application/problem+json")],
             body,
         )
@@ -226,7 +251,7 @@ mod tests {
             found: Some(2),
         };
         let problem = Problem::from(journal::CommitError::Conflict(conflict));
-        assert_eq!((problem.status, problem.code()), (409, "conflict"));
-        assert_eq!(problem.kind, "urn:emporium:problem:conflict");
+        assert_eq!(problem.status(), StatusCode::CONFLICT);
+        assert_eq!(problem.code(), "conflict");
     }
 }
