@@ -1,6 +1,7 @@
 //! Support for the end-to-end tests.
 #![expect(
     clippy::expect_used,
+    clippy::indexing_slicing,
     clippy::panic,
     reason = "a test that cannot go on says why"
 )]
