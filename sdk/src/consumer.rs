@@ -6,15 +6,16 @@ use std::time::{Duration, Instant};
 use futures::{StreamExt as _, future::join_all, stream::FuturesUnordered};
 use serde::de::DeserializeOwned;
 
-pub use crate::deliveries::{AfterDeath, Policy};
 use crate::{
-    blobs,
     deliveries::{self, Burial, Delivery, Lease, Return},
-    document::ReadError,
-    event::{Envelope, InvalidEnvelope},
+    event::Envelope,
     journal::{self, CommitError},
     trace::Trace,
-    unit::{InvalidUnit, Unit, back_off},
+    unit::{Unit, back_off},
+};
+pub use crate::{
+    deliveries::{AfterDeath, Policy},
+    verdict::Verdict,
 };
 
 /// How long one wake may keep its handler busy. What is left then gets a wake of
@@ -110,71 +111,6 @@ impl Received {
     }
 }
 
-/// Why an event was not handled, and whether trying again is useful.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// It may work later.
-    Retry {
-        /// What went wrong.
-        reason: String,
-        /// Wait so long, instead of what the policy says.
-        after: Option<Duration>,
-    },
-    /// It never will.
-    Reject {
-        /// What is wrong with it.
-        reason: String,
-    },
-}
-
-impl Verdict {
-    /// Try again later.
-    pub fn retry(reason: impl ToString) -> Self {
-        Self::Retry {
-            reason: reason.to_string(),
-            after: None,
-        }
-    }
-
-    /// Give it up.
-    pub fn reject(reason: impl ToString) -> Self {
-        Self::Reject {
-            reason: reason.to_string(),
-        }
-    }
-}
-
-impl From<InvalidEnvelope> for Verdict {
-    fn from(error: InvalidEnvelope) -> Self {
-        let cause = std::error::Error::source(&error).map(ToString::to_string);
-        Self::reject(format!("{error}: {}", cause.unwrap_or_default()))
-    }
-}
-
-impl From<InvalidUnit> for Verdict {
-    fn from(error: InvalidUnit) -> Self {
-        Self::reject(error)
-    }
-}
-
-impl From<ReadError> for Verdict {
-    fn from(error: ReadError) -> Self {
-        match error {
-            ReadError::InvalidQuery(_) => Self::reject(error),
-            ReadError::Unavailable(_) | ReadError::Other(_) => Self::retry(error),
-        }
-    }
-}
-
-impl From<blobs::Error> for Verdict {
-    fn from(error: blobs::Error) -> Self {
-        match error {
-            blobs::Error::InvalidDigest | blobs::Error::TooLarge(_) => Self::reject(error),
-            blobs::Error::Unavailable(_) | blobs::Error::Other(_) => Self::retry(error),
-        }
-    }
-}
-
 /// Handle what is due of a subscription until nothing is, or the time is used up.
 ///
 /// `handle` decides; it must have no effect but the unit it returns, apart from
@@ -196,13 +132,21 @@ pub async fn drain(
         if more_is_due && !help_called {
             // Whoever answers shares the work: another instance, another host.
             help_called = true;
-            deliveries::wake(subscription.topic.into()).await?;
+            wake(subscription).await;
         }
         handle_batch(subscription, lease_ms, batch.deliveries, &handle).await;
         if begun.elapsed() > TIME_BUDGET {
-            deliveries::wake(subscription.topic.into()).await?;
+            wake(subscription).await;
             return Ok(());
         }
+    }
+}
+
+/// Wake whoever listens. Without it the next tick does, so a failure is only
+/// logged, and what was claimed is handled.
+async fn wake(subscription: &Subscription) {
+    if let Err(error) = deliveries::wake(subscription.topic.into()).await {
+        eprintln!("waking `{}`: {error}", subscription.topic);
     }
 }
 
@@ -277,7 +221,7 @@ async fn finish(
                     Err(CommitError::Conflict(_)) if attempt < CONFLICT_ATTEMPTS => {
                         beaten.push(received);
                     }
-                    Err(error) => refused.push((lease, verdict_on(error))),
+                    Err(error) => refused.push((lease, error.into())),
                 }
             }
         }
@@ -334,16 +278,5 @@ fn log_failures<T>(results: Vec<Result<T, deliveries::Error>>) {
         if !matches!(error, deliveries::Error::LeaseLost) {
             eprintln!("handing a delivery back: {error}");
         }
-    }
-}
-
-fn verdict_on(error: CommitError) -> Verdict {
-    match error {
-        CommitError::TooLarge(_) | CommitError::InvalidUnit(_) => Verdict::reject(error),
-        CommitError::Conflict(_)
-        | CommitError::LeaseLost
-        | CommitError::NoSuchBlob(_)
-        | CommitError::Unavailable(_)
-        | CommitError::Other(_) => Verdict::retry(error),
     }
 }

@@ -21,6 +21,7 @@ pub mod trace;
 pub mod unit;
 pub mod upload;
 pub mod variables;
+pub mod verdict;
 
 /// The platform's interfaces.
 ///
