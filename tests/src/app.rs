@@ -11,7 +11,7 @@ use reqwest::{
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::{component, root, target};
+use crate::{compiled, component, root};
 
 /// The bearer token of the administrator.
 pub const ADMIN: &str = "test-admin-token";
@@ -70,7 +70,7 @@ impl App {
             base: root(),
         });
         options.state = folder.path().to_owned();
-        options.cache = target().join("emporium-cache");
+        options.cache = compiled();
         options.listen = ([127, 0, 0, 1], 0).into();
         options.show_output = std::env::var_os("SHOW_OUTPUT").is_some();
         options.tick = Some(Duration::from_millis(100));

@@ -29,6 +29,11 @@ pub fn target() -> PathBuf {
     }
 }
 
+/// Where compiled code is kept, for all tests and benchmarks.
+pub fn compiled() -> PathBuf {
+    target().join("emporium-cache")
+}
+
 /// The built component of this name. `EMPORIUM_COMPONENTS` names another folder
 /// to find it in.
 pub fn component(name: &str) -> PathBuf {

@@ -4,7 +4,6 @@
 
 use std::{
     cell::Cell,
-    fs,
     path::{Path, PathBuf},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -12,10 +11,12 @@ use std::{
 pub use emporium_host::Subscription as Wakes;
 use emporium_host::{Clock, Host, Options, Source, State};
 use tempfile::TempDir;
-use wasmtime::{
-    Store,
-    component::{Accessor, ResourceAny},
-};
+
+mod builders;
+mod instance;
+
+pub use builders::*;
+pub use instance::{Elsewhere, Instance};
 
 mod bindings {
     wasmtime::component::bindgen!({
@@ -202,13 +203,14 @@ fn load(adapter: &Adapter, folder: &Path, clock: &Clock, redis: Redis) -> Host {
         source = crate::component(adapter.name),
         grants = adapter.grants,
     );
-    share_compiled_code(folder);
     let source = Source::Text {
         text,
         base: folder.to_owned(),
     };
     let mut options = Options::new(source);
     options.state = folder.to_owned();
+    // Compiling takes a second, and every test has a folder of its own.
+    options.cache = crate::compiled();
     options.clock = clock.clone();
     options.tick = None;
     // Room for each instance is reserved, and a test has several hosts.
@@ -217,372 +219,8 @@ fn load(adapter: &Adapter, folder: &Path, clock: &Clock, redis: Redis) -> Host {
     Host::load(options).expect("the adapter loads")
 }
 
-/// Compiling takes a second, and every test has a folder of its own.
-fn share_compiled_code(folder: &Path) {
-    let shared = crate::target().join("conformance-code");
-    fs::create_dir_all(&shared).expect("a folder");
-    let link = folder.join("code");
-    if !link.exists() {
-        std::os::unix::fs::symlink(shared, link).expect("a link");
-    }
-}
-
 async fn instance(host: &Host, adapter: &Adapter) -> Instance {
     let (mut store, instance) = host.instance(adapter.name).await.expect("an instance");
     let exports = Exports::new(&mut store, &instance).expect("the exports of the contract");
     Instance { store, exports }
-}
-
-/// An instance in a host of its own.
-pub struct Elsewhere {
-    pub instance: Instance,
-    _host: Host,
-}
-
-/// One instance of an adapter. Dropping it is what a crash leaves behind.
-pub struct Instance {
-    store: Store<State>,
-    exports: Exports,
-}
-
-/// Verbs that name their interface and function, and nothing else.
-macro_rules! verbs {
-    ($($interface:ident: $verb:ident = $function:ident($($name:ident: $type:ty),*) -> $result:ty;)+) => {
-        impl Instance {$(
-            pub async fn $verb(&mut self, $($name: $type),*) -> $result {
-                self.call(async |accessor, exports| {
-                    exports.$interface().$function(accessor, $($name),*).await
-                }).await
-            }
-        )+}
-    };
-}
-
-verbs! {
-    emporium_platform_documents: get_many = call_get_many(collection: String, keys: Vec<String>)
-        -> Result<Vec<Option<Document>>, documents::Error>;
-    emporium_platform_documents: list = call_list(query: Query) -> Result<Page, documents::Error>;
-    emporium_platform_journal: commit = call_commit(units: Vec<Unit>)
-        -> Vec<Result<Receipt, CommitError>>;
-    emporium_platform_deliveries: claim_for = call_claim(
-        subscription: Subscription, limit: u32, lease_ms: u32
-    ) -> Result<Batch, deliveries::Error>;
-    emporium_platform_deliveries: extend = call_extend(leases: Vec<Lease>, lease_ms: u32)
-        -> Vec<Result<(), deliveries::Error>>;
-    emporium_platform_deliveries: release = call_release(returns: Vec<Return>)
-        -> Vec<Result<Fate, deliveries::Error>>;
-    emporium_platform_deliveries: bury = call_bury(burials: Vec<Burial>)
-        -> Vec<Result<(), deliveries::Error>>;
-    emporium_platform_deliveries: wake = call_wake(topic: String) -> Result<(), deliveries::Error>;
-    emporium_platform_blobs: put_blob = call_put(content: Vec<u8>)
-        -> Result<blobs::Blob, blobs::Error>;
-    emporium_platform_blobs: stat = call_stat(digest: String)
-        -> Result<Option<blobs::Blob>, blobs::Error>;
-    emporium_platform_blobs: read = call_read(digest: String, offset: u64, length: u32)
-        -> Result<Option<Vec<u8>>, blobs::Error>;
-    emporium_platform_dead_letters: list_dead = call_list(
-        filter: dead_letters::Filter, limit: u32, cursor: Option<String>
-    ) -> Result<dead_letters::Page, dead_letters::Error>;
-    emporium_platform_dead_letters: get_dead = call_get(delivery: u64)
-        -> Result<Option<dead_letters::DeadLetter>, dead_letters::Error>;
-    emporium_platform_dead_letters: replay = call_replay(deliveries: Vec<u64>)
-        -> Result<u32, dead_letters::Error>;
-    emporium_platform_dead_letters: discard = call_discard(deliveries: Vec<u64>)
-        -> Result<u32, dead_letters::Error>;
-    emporium_platform_maintenance: migrate = call_migrate()
-        -> Result<maintenance::Schema, maintenance::Error>;
-    emporium_platform_maintenance: subscriptions = call_subscriptions()
-        -> Result<Vec<maintenance::Status>, maintenance::Error>;
-    emporium_platform_maintenance: events = call_events(after: Option<u64>, limit: u32)
-        -> Result<Vec<maintenance::Event>, maintenance::Error>;
-    emporium_platform_maintenance: wake_due = call_wake_due()
-        -> Result<Vec<String>, maintenance::Error>;
-    emporium_platform_maintenance: sweep = call_sweep(retention: maintenance::Retention)
-        -> Result<maintenance::Swept, maintenance::Error>;
-}
-
-impl Instance {
-    /// Call exports, also several at once.
-    pub async fn call<R>(
-        &mut self,
-        work: impl AsyncFnOnce(&Accessor<State>, &Exports) -> wasmtime::Result<R>,
-    ) -> R {
-        let Self { store, exports } = self;
-        let called = store
-            .run_concurrent(async |accessor| work(accessor, exports).await)
-            .await;
-        called
-            .expect("the host runs the call")
-            .expect("the adapter does not trap")
-    }
-
-    pub async fn get(
-        &mut self,
-        collection: &str,
-        key: &str,
-    ) -> Result<Option<Document>, documents::Error> {
-        let (collection, key) = (collection.to_owned(), key.to_owned());
-        self.call(async |accessor, exports| {
-            exports
-                .emporium_platform_documents()
-                .call_get(accessor, collection, key)
-                .await
-        })
-        .await
-    }
-
-    /// The value of a document that is there.
-    pub async fn value(&mut self, collection: &str, key: &str) -> String {
-        let document = self
-            .get(collection, key)
-            .await
-            .expect("a document can be read");
-        let document = document.unwrap_or_else(|| panic!("there is no {key:?} in {collection:?}"));
-        String::from_utf8(document.value).expect("JSON is UTF-8")
-    }
-
-    pub async fn commit_one(&mut self, unit: Unit) -> Result<Receipt, CommitError> {
-        let mut outcomes = self.commit(vec![unit]).await;
-        assert_eq!(outcomes.len(), 1, "one unit has one outcome");
-        outcomes.remove(0)
-    }
-
-    /// Commit a unit that has to succeed. Returns the versions.
-    pub async fn committed(&mut self, unit: Unit) -> Vec<u64> {
-        self.commit_one(unit)
-            .await
-            .expect("the unit is committed")
-            .versions
-    }
-
-    /// Claim for a minute.
-    pub async fn claim(&mut self, subscription: &Subscription, limit: u32) -> Batch {
-        let claimed = self.claim_for(subscription.clone(), limit, LEASE_MS).await;
-        claimed.expect("deliveries can be claimed")
-    }
-
-    /// Claim for a minute. Returns the ids of the events.
-    pub async fn claimed_events(&mut self, subscription: &Subscription, limit: u32) -> Vec<String> {
-        let batch = self.claim(subscription, limit).await;
-        batch
-            .deliveries
-            .into_iter()
-            .map(|delivery| delivery.event_id)
-            .collect()
-    }
-
-    /// Claim the only delivery there has to be.
-    pub async fn claim_one(&mut self, subscription: &Subscription) -> deliveries::Delivery {
-        let mut deliveries = self.claim(subscription, 10).await.deliveries;
-        assert_eq!(deliveries.len(), 1, "one delivery is due");
-        deliveries.remove(0)
-    }
-
-    /// Store content part by part.
-    pub async fn upload(
-        &mut self,
-        limit: u64,
-        parts: &[&[u8]],
-    ) -> Result<blobs::Blob, blobs::Error> {
-        let upload = self.start_upload(limit).await?;
-        for part in parts {
-            if let Err(error) = self.write_upload(upload, part).await {
-                self.drop_upload(upload).await;
-                return Err(error);
-            }
-        }
-        self.call(async |accessor, exports| {
-            exports
-                .emporium_platform_blobs()
-                .upload()
-                .call_finish(accessor, upload)
-                .await
-        })
-        .await
-    }
-
-    pub async fn start_upload(&mut self, limit: u64) -> Result<ResourceAny, blobs::Error> {
-        self.call(async |accessor, exports| {
-            exports
-                .emporium_platform_blobs()
-                .upload()
-                .call_start(accessor, limit)
-                .await
-        })
-        .await
-    }
-
-    pub async fn write_upload(
-        &mut self,
-        upload: ResourceAny,
-        part: &[u8],
-    ) -> Result<(), blobs::Error> {
-        let part = part.to_vec();
-        self.call(async |accessor, exports| {
-            exports
-                .emporium_platform_blobs()
-                .upload()
-                .call_write(accessor, upload, part)
-                .await
-        })
-        .await
-    }
-
-    pub async fn drop_upload(&mut self, upload: ResourceAny) {
-        upload
-            .resource_drop_async(&mut self.store)
-            .await
-            .expect("an upload can be dropped");
-    }
-
-    /// How the only subscription there has to be is doing.
-    pub async fn status(&mut self) -> maintenance::Status {
-        let mut statuses = self.subscriptions().await.expect("a report");
-        assert_eq!(statuses.len(), 1, "there is one subscription");
-        statuses.remove(0)
-    }
-}
-
-/// The lease of `Instance::claim`.
-pub const LEASE_MS: u32 = 60_000;
-
-/// Longer than the lease of `Instance::claim`.
-pub const LEASE_OVER: Duration = Duration::from_secs(61);
-
-/// Longer than any wait of `subscription`.
-pub const BACKOFF_OVER: Duration = Duration::from_secs(100);
-
-pub fn put(collection: &str, key: &str, value: &str) -> Put {
-    Put {
-        collection: collection.into(),
-        key: key.into(),
-        expected: Expectation::Any,
-        value: value.into(),
-        entries: Vec::new(),
-        blobs: Vec::new(),
-    }
-}
-
-pub fn removal(collection: &str, key: &str) -> Removal {
-    Removal {
-        collection: collection.into(),
-        key: key.into(),
-        expected: Expectation::Any,
-    }
-}
-
-pub fn entry(index: &str, value: &str) -> documents::Entry {
-    documents::Entry {
-        index: index.into(),
-        value: value.into(),
-    }
-}
-
-pub fn event(topic: &str, id: &str) -> Event {
-    Event {
-        id: id.into(),
-        topic: topic.into(),
-        kind: "thing.happened".into(),
-        subject: None,
-        not_before_ms: None,
-        envelope: id.into(),
-    }
-}
-
-/// An event with an ordering key.
-pub fn keyed(topic: &str, id: &str, key: &str) -> Event {
-    Event {
-        subject: Some(key.into()),
-        ..event(topic, id)
-    }
-}
-
-pub fn puts(puts: impl IntoIterator<Item = Put>) -> Unit {
-    let writes = puts.into_iter().map(Write::Put).collect();
-    Unit {
-        writes,
-        events: Vec::new(),
-        settles: None,
-    }
-}
-
-pub fn removes(removal: Removal) -> Unit {
-    Unit {
-        writes: vec![Write::Remove(removal)],
-        events: Vec::new(),
-        settles: None,
-    }
-}
-
-pub fn publishes(events: impl IntoIterator<Item = Event>) -> Unit {
-    Unit {
-        writes: Vec::new(),
-        events: events.into_iter().collect(),
-        settles: None,
-    }
-}
-
-/// A unit that does nothing but end a delivery.
-pub fn settles(lease: Lease) -> Unit {
-    Unit {
-        writes: Vec::new(),
-        events: Vec::new(),
-        settles: Some(lease),
-    }
-}
-
-/// Three attempts, a second apart at first; nothing blocks.
-pub fn subscription(service: &str, topic: &str) -> Subscription {
-    Subscription {
-        service: service.into(),
-        topic: topic.into(),
-        policy: Policy {
-            max_attempts: 3,
-            backoff_base_ms: 1000,
-            backoff_cap_ms: 60_000,
-            after_death: AfterDeath::Proceed,
-        },
-    }
-}
-
-/// As `subscription`, where a dead delivery blocks its key.
-pub fn blocking_subscription(service: &str, topic: &str) -> Subscription {
-    let mut subscription = subscription(service, topic);
-    subscription.policy.after_death = AfterDeath::Block;
-    subscription
-}
-
-pub fn back(lease: Lease, reason: &str) -> Return {
-    Return {
-        lease,
-        retry_after_ms: None,
-        reason: reason.into(),
-    }
-}
-
-pub fn burial(lease: Lease, reason: &str) -> Burial {
-    Burial {
-        lease,
-        reason: reason.into(),
-    }
-}
-
-/// A query for all documents of a collection, ascending.
-pub fn every(collection: &str) -> Query {
-    Query {
-        collection: collection.into(),
-        selection: Selection::Every,
-        order: Order::Ascending,
-        limit: 100,
-        cursor: None,
-    }
-}
-
-/// All dead letters.
-pub fn nothing_filtered() -> dead_letters::Filter {
-    dead_letters::Filter {
-        service: None,
-        topic: None,
-        kind: None,
-    }
 }

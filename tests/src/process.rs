@@ -8,7 +8,7 @@ use std::{
 
 use crate::{
     app::{ADMIN, Client},
-    root, target,
+    compiled, root, target,
 };
 
 /// A running `emporium up`.
@@ -32,7 +32,7 @@ impl Process {
             .arg("--state")
             .arg(state)
             .arg("--cache")
-            .arg(target().join("emporium-cache"))
+            .arg(compiled())
             .args(["--listen", "127.0.0.1:0", "--quiet"])
             .args(["--variable", &format!("admin_token={ADMIN}")])
             .stdout(Stdio::piped())

@@ -20,6 +20,7 @@ mod gallery;
 mod guards;
 mod health;
 mod idempotency;
+mod imports;
 mod limits;
 mod listing;
 mod metadata;

@@ -1,0 +1,149 @@
+//! Units, events and queries in few words.
+
+use std::time::Duration;
+
+use super::*;
+
+/// The lease of `Instance::claim`.
+pub const LEASE_MS: u32 = 60_000;
+
+/// Longer than the lease of `Instance::claim`.
+pub const LEASE_OVER: Duration = Duration::from_secs(61);
+
+/// Longer than any wait of `subscription`.
+pub const BACKOFF_OVER: Duration = Duration::from_secs(100);
+
+pub fn put(collection: &str, key: &str, value: &str) -> Put {
+    Put {
+        collection: collection.into(),
+        key: key.into(),
+        expected: Expectation::Any,
+        value: value.into(),
+        entries: Vec::new(),
+        blobs: Vec::new(),
+    }
+}
+
+pub fn removal(collection: &str, key: &str) -> Removal {
+    Removal {
+        collection: collection.into(),
+        key: key.into(),
+        expected: Expectation::Any,
+    }
+}
+
+pub fn entry(index: &str, value: &str) -> documents::Entry {
+    documents::Entry {
+        index: index.into(),
+        value: value.into(),
+    }
+}
+
+pub fn event(topic: &str, id: &str) -> Event {
+    Event {
+        id: id.into(),
+        topic: topic.into(),
+        kind: "thing.happened".into(),
+        subject: None,
+        not_before_ms: None,
+        envelope: id.into(),
+    }
+}
+
+/// An event with an ordering key.
+pub fn keyed(topic: &str, id: &str, key: &str) -> Event {
+    Event {
+        subject: Some(key.into()),
+        ..event(topic, id)
+    }
+}
+
+pub fn puts(puts: impl IntoIterator<Item = Put>) -> Unit {
+    let writes = puts.into_iter().map(Write::Put).collect();
+    Unit {
+        writes,
+        events: Vec::new(),
+        settles: None,
+    }
+}
+
+pub fn removes(removal: Removal) -> Unit {
+    Unit {
+        writes: vec![Write::Remove(removal)],
+        events: Vec::new(),
+        settles: None,
+    }
+}
+
+pub fn publishes(events: impl IntoIterator<Item = Event>) -> Unit {
+    Unit {
+        writes: Vec::new(),
+        events: events.into_iter().collect(),
+        settles: None,
+    }
+}
+
+/// A unit that does nothing but end a delivery.
+pub fn settles(lease: Lease) -> Unit {
+    Unit {
+        writes: Vec::new(),
+        events: Vec::new(),
+        settles: Some(lease),
+    }
+}
+
+/// Three attempts, a second apart at first; nothing blocks.
+pub fn subscription(service: &str, topic: &str) -> Subscription {
+    Subscription {
+        service: service.into(),
+        topic: topic.into(),
+        policy: Policy {
+            max_attempts: 3,
+            backoff_base_ms: 1000,
+            backoff_cap_ms: 60_000,
+            after_death: AfterDeath::Proceed,
+        },
+    }
+}
+
+/// As `subscription`, where a dead delivery blocks its key.
+pub fn blocking_subscription(service: &str, topic: &str) -> Subscription {
+    let mut subscription = subscription(service, topic);
+    subscription.policy.after_death = AfterDeath::Block;
+    subscription
+}
+
+pub fn back(lease: Lease, reason: &str) -> Return {
+    Return {
+        lease,
+        retry_after_ms: None,
+        reason: reason.into(),
+    }
+}
+
+pub fn burial(lease: Lease, reason: &str) -> Burial {
+    Burial {
+        lease,
+        reason: reason.into(),
+    }
+}
+
+/// A query for all documents of a collection, ascending.
+pub fn every(collection: &str) -> Query {
+    Query {
+        collection: collection.into(),
+        selection: Selection::Every,
+        order: Order::Ascending,
+        limit: 100,
+        cursor: None,
+    }
+}
+
+/// All dead letters.
+pub fn nothing_filtered() -> dead_letters::Filter {
+    dead_letters::Filter {
+        service: None,
+        topic: None,
+        kind: None,
+    }
+}

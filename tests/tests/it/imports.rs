@@ -1,0 +1,74 @@
+//! What the built components import, against what is written.
+
+use std::{collections::BTreeSet, fs};
+
+use emporium_tests::{component, root};
+use wac_types::{Package, Types};
+
+const COMPONENTS: [&str; 6] = [
+    "dithering",
+    "imaging",
+    "media",
+    "operations",
+    "platform-sqlite",
+    "storefront",
+];
+
+/// The imports of a built component whose names start with `prefix`.
+fn imports(name: &str, prefix: &str) -> BTreeSet<String> {
+    let bytes = fs::read(component(name)).expect("a built component");
+    let mut types = Types::default();
+    let package = Package::from_bytes(name, None, bytes, &mut types).expect("a component");
+    let names = types[package.ty()].imports.keys();
+    names
+        .filter(|import| import.starts_with(prefix))
+        .cloned()
+        .collect()
+}
+
+/// The imports that `wit/worlds.wit` declares for a component.
+fn declared(name: &str) -> BTreeSet<String> {
+    let worlds = fs::read_to_string(root().join("wit/worlds.wit")).expect("worlds");
+    let world = worlds
+        .split(&format!("world {name} {{"))
+        .nth(1)
+        .expect("a world");
+    let world = world.split('}').next().expect("an end");
+    let imports = world
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("import "));
+    imports
+        .map(|import| import.trim_end_matches(';'))
+        .map(|import| match import.contains(':') {
+            true => import.to_owned(),
+            false => format!("emporium:platform/{import}@0.1.0"),
+        })
+        .collect()
+}
+
+#[test]
+fn a_component_imports_what_its_world_says() {
+    for name in COMPONENTS {
+        assert_eq!(imports(name, "emporium:"), declared(name), "{name}");
+    }
+}
+
+#[test]
+fn only_the_platform_opens_a_database_or_a_connection() {
+    for name in COMPONENTS {
+        for interface in ["spin:sqlite/", "spin:redis/redis"] {
+            let used = !imports(name, interface).is_empty();
+            assert_eq!(used, name == "platform-sqlite", "{name} {interface}");
+        }
+    }
+}
+
+#[test]
+fn pictures_are_decoded_where_nothing_can_be_reached() {
+    assert_eq!(imports("imaging", "spin:"), BTreeSet::new());
+    for reach in ["wasi:http", "wasi:sockets", "wasi:filesystem/preopens"] {
+        let found = imports("imaging", reach);
+        // The standard library imports preopens, which are empty.
+        assert!(found.is_empty() || reach.ends_with("preopens"), "{found:?}");
+    }
+}
