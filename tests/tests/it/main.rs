@@ -8,6 +8,7 @@
 )]
 
 mod capabilities;
+mod cli;
 mod crash;
 mod dead_letters;
 mod deadlines;
@@ -26,6 +27,7 @@ mod listing;
 mod metadata;
 mod survival;
 mod tidy;
+mod tracing;
 mod trial;
 mod upload;
 mod variants;
