@@ -1,7 +1,7 @@
 //! Measures `imaging` through its built component, in plain wasmtime.
 //!
 //! ```console
-//! $ cargo run --profile host -p bench-imaging -- LARGE.jpg PHOTO.png
+//! $ target/host/bench-imaging LARGE.jpg PHOTO.png
 //! ```
 //!
 //! The first picture is made a JPEG of 320 pixels, the second a WebP; both are
