@@ -108,7 +108,8 @@ impl Options {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            memory: 512 << 20,
+            // A picture of 50 megapixels with transparency takes two thirds of it.
+            memory: 1 << 30,
             instances: 1000,
             reuse: 1024,
             in_flight: 512,

@@ -31,7 +31,7 @@ pub(super) struct Up {
     #[arg(long)]
     threads: Option<usize>,
     /// Memory an instance may use, in MiB.
-    #[arg(long, default_value_t = 512)]
+    #[arg(long, default_value_t = 1024)]
     max_memory: usize,
     /// Instances alive at once.
     #[arg(long, default_value_t = 1000)]

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use emporium_tests::{
     app::App,
-    pictures::{png, png_header},
+    pictures::{encode, png, png_header},
     process::Process,
 };
 use futures::stream;
+use image::ImageFormat;
 use reqwest::{
     Method,
     multipart::{Form, Part},
@@ -18,6 +19,18 @@ async fn a_header_that_promises_too_many_pixels_is_refused() {
     let app = App::start().await;
     let answer = app.upload("bomb.png", png_header(60_000, 60_000)).await;
     answer.assert_problem(422, "too-many-pixels");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_largest_picture_that_is_taken_fits_into_memory() {
+    let app = App::start().await;
+    // Just under 50 megapixels, with transparency: the most bytes to decode.
+    let plain = image::RgbaImage::from_pixel(7000, 7100, image::Rgba([120, 90, 200, 128]));
+    let uuid = app
+        .dithered("large.png", encode(&plain.into(), ImageFormat::Png))
+        .await;
+    let whole = app.get(&format!("/images/{uuid}/file?format=jpeg")).await;
+    assert_eq!(whole.status, 200);
 }
 
 #[tokio::test(flavor = "multi_thread")]
