@@ -21,16 +21,11 @@ fn main() -> Result<()> {
 }
 
 fn spin_sdk_folder() -> Result<PathBuf> {
-    // Packages of other platforms may not have been downloaded.
+    // Not `--offline`: packages that only tests need may not have been
+    // downloaded. Those of other platforms need not be.
     let platform = format!("--filter-platform={}", env::var("TARGET")?);
     let output = Command::new(env::var("CARGO")?)
-        .args([
-            "metadata",
-            "--format-version=1",
-            "--offline",
-            "--locked",
-            &platform,
-        ])
+        .args(["metadata", "--format-version=1", "--locked", &platform])
         .output()
         .context("running `cargo metadata`")?;
     ensure!(
