@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::{
-    document::{self, Document, ReadError, Stored},
+    document::{self, Document, Stored},
     event::{self, InvalidEnvelope, Message},
     journal::{self, CommitError, Expectation},
     problem::Problem,
@@ -33,20 +33,6 @@ pub enum InvalidUnit {
     /// An event does not serialise.
     #[error(transparent)]
     Event(#[from] InvalidEnvelope),
-}
-
-/// Why a step failed.
-#[derive(Debug, thiserror::Error)]
-pub enum StepError {
-    /// Its documents could not be read.
-    #[error("reading: {0}")]
-    Read(#[source] ReadError),
-    /// It could not be put together.
-    #[error(transparent)]
-    Invalid(#[from] InvalidUnit),
-    /// It could not be committed.
-    #[error("committing: {0}")]
-    Commit(#[source] CommitError),
 }
 
 impl Unit {
@@ -163,18 +149,6 @@ pub(crate) async fn back_off(attempt: usize) {
 impl From<InvalidUnit> for Problem {
     fn from(error: InvalidUnit) -> Self {
         Self::internal(error)
-    }
-}
-
-impl From<ReadError> for StepError {
-    fn from(error: ReadError) -> Self {
-        Self::Read(error)
-    }
-}
-
-impl From<CommitError> for StepError {
-    fn from(error: CommitError) -> Self {
-        Self::Commit(error)
     }
 }
 
