@@ -17,7 +17,7 @@ async fn a_healthy_application_says_so() {
         .iter()
         .map(|check| check["name"].clone())
         .collect();
-    assert_eq!(names, ["database", "media", "dithering"]);
+    assert_eq!(names, ["database", "redis", "lag", "media", "dithering"]);
     for service in ["media", "dithering", "operations"] {
         assert_eq!(
             app.get(&format!("/{service}/health")).await.status,
@@ -40,6 +40,20 @@ async fn a_database_that_is_away_is_told() {
     let answer = app.get("/images").await;
     assert!(answer.status.is_server_error());
     assert_eq!(answer.header("content-type"), "application/problem+json");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redis_that_is_away_is_told() {
+    let granted = "    \"{{ redis_address }}\",\n    \"http://media";
+    let without = emporium_tests::app::manifest().replace(granted, "    \"http://media");
+    let app = App::of(without).await;
+    let whole = app.get("/health").await;
+    assert_eq!(whole.status, 503);
+    let redis = &whole.json()["checks"][1];
+    assert_eq!(
+        (&redis["name"], &redis["healthy"]),
+        (&"redis".into(), &false.into())
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
