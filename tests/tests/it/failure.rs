@@ -12,6 +12,9 @@ async fn a_truncated_picture_fails_with_a_reason() {
     app.get(&format!("/images/{uuid}/file?w=10"))
         .await
         .assert_problem(422, "malformed");
+    // `media` may have found out first.
+    app.until_status(&format!("/dither/images/{uuid}"), 200)
+        .await;
     app.post(&format!("/dither/images/{uuid}/4"))
         .await
         .assert_problem(422, "malformed");
