@@ -12,6 +12,7 @@ use crate::{
     journal::{self, CommitError},
     trace::Trace,
     unit::{Unit, back_off},
+    worker,
 };
 pub use crate::{
     deliveries::{AfterDeath, Policy},
@@ -44,7 +45,8 @@ pub struct Subscription {
 
 impl Subscription {
     /// A subscription with the usual policy: 8 attempts within about ten
-    /// minutes, 100 events at a time.
+    /// minutes, a pause of a minute when 20 events in a row are given up, 100
+    /// events at a time.
     pub const fn new(service: &'static str, topic: &'static str) -> Self {
         Self {
             service,
@@ -54,6 +56,8 @@ impl Subscription {
                 backoff_base_ms: 1_000,
                 backoff_cap_ms: 300_000,
                 after_death: AfterDeath::Proceed,
+                pause_after: 20,
+                pause_ms: 60_000,
             },
             batch: 100,
             lease: Duration::from_secs(30),
@@ -122,9 +126,16 @@ pub async fn drain(
 ) -> Result<(), deliveries::Error> {
     let begun = Instant::now();
     let lease_ms = u32::try_from(subscription.lease.as_millis()).unwrap_or(u32::MAX);
+    let worker = worker::id().await;
     let mut help_called = false;
     loop {
-        let batch = deliveries::claim(subscription.to_wit(), subscription.batch, lease_ms).await?;
+        let batch = deliveries::claim(
+            subscription.to_wit(),
+            worker.clone(),
+            subscription.batch,
+            lease_ms,
+        )
+        .await?;
         if batch.deliveries.is_empty() {
             return Ok(());
         }

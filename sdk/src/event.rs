@@ -89,6 +89,7 @@ pub(crate) fn wrap<M: Message>(
         kind: envelope.kind,
         subject: envelope.subject,
         not_before_ms,
+        traceparent: envelope.traceparent,
         envelope: bytes,
     })
 }

@@ -22,6 +22,7 @@ pub mod unit;
 pub mod upload;
 pub mod variables;
 pub mod verdict;
+pub mod worker;
 
 /// The platform's interfaces.
 ///
@@ -42,5 +43,5 @@ pub mod bindings {
 }
 
 pub use bindings::emporium::platform::{
-    blobs, dead_letters, deliveries, documents, image_events, journal, maintenance,
+    blobs, dead_letters, deliveries, documents, image_events, journal, maintenance, workers,
 };

@@ -10,7 +10,7 @@ use utoipa::{
     openapi::{RefOr, Schema},
 };
 
-use crate::{blobs, dead_letters, documents, journal, maintenance};
+use crate::{blobs, dead_letters, documents, journal, maintenance, workers};
 
 /// An answer that says what went wrong and, below 500, what to do about it.
 #[derive(Clone, Debug)]
@@ -167,6 +167,9 @@ impl From<journal::CommitError> for Problem {
             ),
             // Only a consumer settles deliveries, and it never answers a caller.
             CommitError::LeaseLost => Self::internal("lease lost outside of a consumer"),
+            CommitError::Repeated => {
+                Self::new(StatusCode::CONFLICT, "repeated", "this was written before")
+            }
             CommitError::TooLarge(excess) => Self::new(
                 StatusCode::PAYLOAD_TOO_LARGE,
                 "too-large",
@@ -221,6 +224,16 @@ impl From<maintenance::Error> for Problem {
             maintenance::Error::InvalidQuery(detail) => Self::bad_request("invalid-query", detail),
             maintenance::Error::Unavailable(cause) => Self::unavailable(cause),
             maintenance::Error::Other(cause) => Self::internal(cause),
+        }
+    }
+}
+
+impl From<workers::Error> for Problem {
+    fn from(error: workers::Error) -> Self {
+        match error {
+            workers::Error::InvalidWorker(detail) => Self::bad_request("invalid-worker", detail),
+            workers::Error::Unavailable(cause) => Self::unavailable(cause),
+            workers::Error::Other(cause) => Self::internal(cause),
         }
     }
 }

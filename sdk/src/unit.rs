@@ -42,6 +42,7 @@ impl Unit {
             source,
             trace,
             inner: journal::Unit {
+                id: None,
                 writes: Vec::new(),
                 events: Vec::new(),
                 settles: None,
@@ -164,6 +165,7 @@ impl std::fmt::Display for CommitError {
                 conflict.key, conflict.collection, conflict.found
             ),
             Self::LeaseLost => f.write_str("the delivery was handed to somebody else"),
+            Self::Repeated => f.write_str("a unit with this id was committed before"),
             Self::TooLarge(excess) => write!(
                 f,
                 "{} has {} of at most {}",

@@ -74,7 +74,9 @@ impl From<blobs::Error> for Verdict {
 impl From<CommitError> for Verdict {
     fn from(error: CommitError) -> Self {
         match error {
-            CommitError::TooLarge(_) | CommitError::InvalidUnit(_) => Self::reject(error),
+            CommitError::TooLarge(_) | CommitError::InvalidUnit(_) | CommitError::Repeated => {
+                Self::reject(error)
+            }
             CommitError::Conflict(_)
             | CommitError::LeaseLost
             | CommitError::NoSuchBlob(_)

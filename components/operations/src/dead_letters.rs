@@ -116,7 +116,7 @@ pub(crate) async fn replay(
     _: Admin,
     Path(id): Path<String>,
 ) -> Result<(StatusCode, Json<Replayed>), Problem> {
-    match dead_letters::replay(vec![parse(&id)?]).await? {
+    match dead_letters::replay(vec![parse(&id)?], None).await? {
         0 => Err(no_such_dead_letter()),
         replayed => Ok((StatusCode::ACCEPTED, Json(Replayed { replayed }))),
     }
@@ -132,7 +132,7 @@ pub(crate) async fn replay_matching(
 ) -> Result<(StatusCode, Json<Replayed>), Problem> {
     let page = dead_letters::list(filter.into(), REPLAY_LIMIT, None).await?;
     let ids = page.dead_letters.iter().map(|letter| letter.delivery);
-    let replayed = dead_letters::replay(ids.collect()).await?;
+    let replayed = dead_letters::replay(ids.collect(), None).await?;
     Ok((StatusCode::ACCEPTED, Json(Replayed { replayed })))
 }
 

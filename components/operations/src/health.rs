@@ -89,7 +89,10 @@ fn first_failure(health: &Value) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use emporium_sdk::deliveries::{AfterDeath, Policy, Subscription};
+    use emporium_sdk::{
+        deliveries::{AfterDeath, Policy, Subscription},
+        maintenance::Histogram,
+    };
 
     use super::*;
 
@@ -103,6 +106,8 @@ mod tests {
                     backoff_base_ms: 1,
                     backoff_cap_ms: 1,
                     after_death: AfterDeath::Proceed,
+                    pause_after: 0,
+                    pause_ms: 0,
                 },
             },
             pending: 1,
@@ -112,6 +117,11 @@ mod tests {
             oldest_pending_ms,
             settled: 0,
             retried: 0,
+            latency: Histogram {
+                counts: Vec::new(),
+                sum_ms: 0,
+            },
+            paused: None,
         }
     }
 

@@ -30,6 +30,8 @@ struct PolicyView {
     backoff_cap_ms: u64,
     /// `proceed` or `block`.
     after_death: &'static str,
+    pause_after: u32,
+    pause_ms: u64,
 }
 
 impl From<maintenance::Status> for SubscriptionView {
@@ -46,6 +48,8 @@ impl From<maintenance::Status> for SubscriptionView {
                     AfterDeath::Proceed => "proceed",
                     AfterDeath::Block => "block",
                 },
+                pause_after: policy.pause_after,
+                pause_ms: policy.pause_ms,
             },
             pending: status.pending,
             leased: status.leased,

@@ -22,6 +22,7 @@ const RETENTION: Retention = Retention {
     events_ms: 7 * DAY_MS,
     blobs_ms: DAY_MS,
     removals_ms: 30 * DAY_MS,
+    units_ms: 7 * DAY_MS,
 };
 
 /// The minute of the last sweep by this instance. A sweep too many does no harm,
@@ -43,6 +44,7 @@ struct SweptView {
     events: u64,
     blobs: u64,
     removals: u64,
+    units: u64,
 }
 
 /// Wake every topic with due work; once a minute, sweep.
@@ -60,6 +62,7 @@ pub(crate) async fn tick(_: Admin) -> Result<Json<Ticked>, Problem> {
             events: found.events,
             blobs: found.blobs,
             removals: found.removals,
+            units: found.units,
         });
     }
     Ok(Json(Ticked { woken, swept }))

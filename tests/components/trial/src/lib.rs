@@ -33,6 +33,8 @@ const TRIALS: Subscription = Subscription {
         backoff_base_ms: 20,
         backoff_cap_ms: 100,
         after_death: AfterDeath::Proceed,
+        pause_after: 0,
+        pause_ms: 0,
     },
     lease: Duration::from_secs(1),
     batch: 10,
