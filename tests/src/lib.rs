@@ -15,6 +15,7 @@ pub mod app;
 pub mod pictures;
 pub mod platform;
 pub mod process;
+pub mod servers;
 
 /// The root of the repository.
 pub fn root() -> PathBuf {

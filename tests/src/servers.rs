@@ -1,0 +1,8 @@
+//! Servers of a test's own: Postgres and Redis in temporary folders on loopback
+//! ports, gone when their owner is, even if that is killed.
+
+mod guarded;
+mod postgres;
+mod redis;
+
+pub use self::{postgres::Postgres, redis::Redis};

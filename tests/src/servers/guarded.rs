@@ -1,0 +1,193 @@
+//! A server process under a guard that outlives its owner.
+
+use std::{
+    fs,
+    io::{BufRead as _, BufReader, Write as _},
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use rand::Rng as _;
+
+/// How long a server may take to be ready.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Where servers listen: below what the system gives to clients, so that a
+/// restarted server finds its port free.
+const PORTS: std::ops::Range<u16> = 20_000..32_000;
+
+/// What two tests that look for a free port at once say about it.
+const TAKEN: &str = "Address already in use";
+
+/// Starts the server, says its process id, and waits. A line on its standard
+/// input is the signal to stop the server with. The end of it means that the
+/// owner is gone: then the folder goes too. Signals from a terminal reach the
+/// owner as well, so the guard ignores them.
+const GUARD: &str = r#"
+trap '' HUP INT TERM
+folder=$1; shift
+"$@" >>"$folder/log" 2>&1 </dev/null &
+server=$!
+echo $server
+exec >/dev/null 2>&1
+if read -r signal; then
+  kill -s "$signal" $server; kill -s CONT $server; wait $server
+else
+  kill -s INT $server; kill -s CONT $server; wait $server
+  rm -rf "$folder"
+fi
+"#;
+
+/// A server, running or stopped.
+pub(super) struct Guarded {
+    folder: PathBuf,
+    pub(super) port: u16,
+    running: Option<(Child, u32)>,
+}
+
+impl Guarded {
+    /// A server that is to keep its files in `folder`, which is then removed
+    /// with it.
+    pub(super) fn new(folder: PathBuf) -> Self {
+        Self {
+            folder,
+            port: 0,
+            running: None,
+        }
+    }
+
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Starts the server on a free port; `command` gives its command line.
+    pub(super) fn start_somewhere(
+        &mut self,
+        command: impl Fn(u16, &Path) -> Vec<String>,
+        ready: impl Fn(u16, &str) -> bool,
+    ) {
+        loop {
+            self.port = free_port();
+            if self.start(command(self.port, &self.folder), &ready) {
+                return;
+            }
+        }
+    }
+
+    /// Starts the server and waits until it is `ready`, which is told the port
+    /// and what the server logged; returns whether its port was free.
+    pub(super) fn start(
+        &mut self,
+        command: Vec<String>,
+        ready: impl Fn(u16, &str) -> bool,
+    ) -> bool {
+        let log = self.folder.join("log");
+        fs::write(&log, "").expect("a log");
+        let mut guard = Command::new("sh")
+            .args(["-c", GUARD, "guard"])
+            .arg(&self.folder)
+            .args(command)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("sh");
+        let mut line = String::new();
+        let stdout = guard.stdout.take().expect("stdout");
+        BufReader::new(stdout).read_line(&mut line).expect("a line");
+        let process = line.trim().parse().expect("a process id");
+        self.running = Some((guard, process));
+        let begin = Instant::now();
+        loop {
+            let said = fs::read_to_string(&log).expect("the log");
+            if ready(self.port, &said) {
+                return true;
+            }
+            if said.contains(TAKEN) {
+                self.stop("KILL");
+                return false;
+            }
+            assert!(
+                begin.elapsed() < PATIENCE && !is_gone(process),
+                "the server does not start: {said}"
+            );
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Stops the server with this signal, if it runs.
+    pub(super) fn stop(&mut self, with: &str) {
+        let Some((mut guard, process)) = self.running.take() else {
+            return;
+        };
+        if with == "KILL" {
+            signal(with, &family(process));
+        }
+        let mut stdin = guard.stdin.take().expect("stdin");
+        writeln!(stdin, "{with}").expect("the guard listens");
+        guard.wait().expect("waiting");
+    }
+
+    /// Holds every process of the server until [`Self::resume`]: connections
+    /// stay open and nothing answers.
+    pub(super) fn pause(&self) {
+        self.signal_all("STOP");
+    }
+
+    pub(super) fn resume(&self) {
+        self.signal_all("CONT");
+    }
+
+    fn signal_all(&self, name: &str) {
+        let (_, process) = self.running.as_ref().expect("a running server");
+        signal(name, &family(*process));
+    }
+}
+
+impl Drop for Guarded {
+    fn drop(&mut self) {
+        match self.running.take() {
+            // Its standard input ends here.
+            Some((mut guard, _)) => drop(guard.wait()),
+            None => drop(fs::remove_dir_all(&self.folder)),
+        }
+    }
+}
+
+/// A port that nothing listens on now.
+fn free_port() -> u16 {
+    loop {
+        let port = rand::rng().random_range(PORTS);
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+}
+
+/// A process and its children.
+fn family(process: u32) -> Vec<String> {
+    let children = format!("/proc/{process}/task/{process}/children");
+    let children = fs::read_to_string(children).unwrap_or_default();
+    let children = children.split_whitespace().map(str::to_owned);
+    std::iter::once(process.to_string())
+        .chain(children)
+        .collect()
+}
+
+fn signal(name: &str, processes: &[String]) {
+    // One that ended meanwhile needs no signal.
+    let mut kill = Command::new("kill");
+    kill.args(["-s", name]).args(processes);
+    let _ = kill.stderr(Stdio::null()).status();
+}
+
+/// Whether a child of the guard ended.
+fn is_gone(process: u32) -> bool {
+    let state = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+    state
+        .rsplit(") ")
+        .next()
+        .is_none_or(|rest| rest.starts_with('Z') || rest.is_empty())
+}

@@ -1,0 +1,227 @@
+//! A Postgres of a test's own.
+
+use std::{
+    env, fs,
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::{
+        OnceLock,
+        atomic::{AtomicU32, Ordering::Relaxed},
+    },
+};
+
+use super::guarded::Guarded;
+
+/// Who connects, and with what.
+const USER: &str = "emporium";
+const PASSWORD: &str = "test-postgres-password";
+
+/// A Postgres server and its databases.
+///
+/// It refuses to run as root, so root starts it as another user.
+pub struct Postgres {
+    server: Guarded,
+    durable: bool,
+    databases: AtomicU32,
+}
+
+impl Postgres {
+    /// The server that the tests of this process share, which take a
+    /// [`Self::database`] each.
+    pub fn shared() -> &'static Self {
+        static SHARED: OnceLock<Postgres> = OnceLock::new();
+        SHARED.get_or_init(Self::start)
+    }
+
+    /// A server that waits for no disk: what it holds survives its crash, but
+    /// not that of the machine.
+    pub fn start() -> Self {
+        Self::new(false)
+    }
+
+    /// A server as durable as Postgres is by default, for measurements.
+    pub fn durable() -> Self {
+        Self::new(true)
+    }
+
+    fn new(durable: bool) -> Self {
+        let folder = tempfile::Builder::new()
+            .prefix("emporium-postgres-")
+            .tempdir()
+            .expect("a folder")
+            .keep();
+        init(&folder);
+        let mut server = Guarded::new(folder);
+        server.start_somewhere(|port, folder| command(port, folder, durable), is_ready);
+        Self {
+            server,
+            durable,
+            databases: AtomicU32::new(0),
+        }
+    }
+
+    /// The address of the database `postgres`, which is there from the start.
+    pub fn url(&self) -> String {
+        self.url_of("postgres")
+    }
+
+    /// The port on 127.0.0.1.
+    pub fn port(&self) -> u16 {
+        self.server.port
+    }
+
+    /// Makes an empty database; returns its address.
+    pub fn database(&self) -> String {
+        self.copy_of("template1")
+    }
+
+    /// Makes a copy of a database that nobody is connected to; returns its
+    /// address.
+    pub fn copy_of(&self, template: &str) -> String {
+        let name = format!("test_{}", self.databases.fetch_add(1, Relaxed));
+        let sql = format!("CREATE DATABASE {name} TEMPLATE {template}");
+        self.query(&self.url(), &sql);
+        self.url_of(&name)
+    }
+
+    /// Runs SQL on one of its databases; returns the rows, one per line, with
+    /// `|` between columns.
+    pub fn query(&self, url: &str, sql: &str) -> String {
+        let output = Command::new(program("psql"))
+            .args(["-XqAt", "-v", "ON_ERROR_STOP=1", "-d", url, "-c", sql])
+            .output()
+            .expect("psql");
+        assert!(
+            output.status.success(),
+            "{sql}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        let rows = String::from_utf8(output.stdout).expect("text");
+        rows.trim_end().to_owned()
+    }
+
+    /// Stops it, ending what is under way.
+    pub fn stop(&mut self) {
+        self.server.stop("INT");
+    }
+
+    /// Ends it as a crash does; what was committed is kept.
+    pub fn kill(&mut self) {
+        self.server.stop("KILL");
+    }
+
+    /// Starts it again on the same port.
+    pub fn restart(&mut self) {
+        self.stop();
+        let command = command(self.server.port, self.server.folder(), self.durable);
+        assert!(self.server.start(command, is_ready), "its port was taken");
+    }
+
+    /// Keeps connections open and answers nothing until [`Self::resume`].
+    pub fn pause(&self) {
+        self.server.pause();
+    }
+
+    pub fn resume(&self) {
+        self.server.resume();
+    }
+
+    fn url_of(&self, database: &str) -> String {
+        let port = self.server.port;
+        format!("postgres://{USER}:{PASSWORD}@127.0.0.1:{port}/{database}")
+    }
+}
+
+/// Makes the files of a server in `folder`.
+fn init(folder: &Path) {
+    let password = folder.join("password");
+    fs::write(&password, PASSWORD).expect("a password file");
+    if let Some((user, group)) = other_user() {
+        for path in [folder, &password] {
+            std::os::unix::fs::chown(path, Some(user), Some(group)).expect("chown");
+        }
+    }
+    let initdb = unprivileged(program("initdb"));
+    let (program, arguments) = initdb.split_first().expect("a program");
+    let output = Command::new(program)
+        .args(arguments)
+        .args(["--auth=scram-sha-256", "--encoding=UTF8", "--no-locale"])
+        .args(["--no-sync", "--no-instructions", "--username", USER])
+        .arg(format!("--pwfile={}", password.display()))
+        .arg("--pgdata")
+        .arg(folder.join("data"))
+        .output()
+        .expect("initdb, which scripts/setup --tests installs");
+    assert!(
+        output.status.success(),
+        "initdb: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+fn command(port: u16, folder: &Path, durable: bool) -> Vec<String> {
+    let mut command = unprivileged(program("postgres"));
+    command.extend(["-D".into(), folder.join("data").display().to_string()]);
+    let mut set = |setting: &str| command.extend(["-c".into(), setting.into()]);
+    set(&format!("port={port}"));
+    set("listen_addresses=127.0.0.1");
+    set("unix_socket_directories=");
+    set("max_connections=200");
+    if !durable {
+        set("fsync=off");
+        set("full_page_writes=off");
+    }
+    command
+}
+
+fn is_ready(_: u16, log: &str) -> bool {
+    log.contains("database system is ready to accept connections")
+}
+
+/// A command line for `program` as a user that Postgres agrees to run as.
+fn unprivileged(program: PathBuf) -> Vec<String> {
+    let program = program.display().to_string();
+    match other_user() {
+        None => vec![program],
+        Some((user, group)) => vec![
+            "setpriv".into(),
+            format!("--reuid={user}"),
+            format!("--regid={group}"),
+            "--clear-groups".into(),
+            program,
+        ],
+    }
+}
+
+/// Whom root runs Postgres as.
+fn other_user() -> Option<(u32, u32)> {
+    let me = fs::metadata("/proc/self").expect("/proc").uid();
+    let users = (me == 0).then(|| fs::read_to_string("/etc/passwd").expect("users"))?;
+    let ids = |name: &str| {
+        let line = users
+            .lines()
+            .find(|line| line.split(':').next() == Some(name))?;
+        let mut fields = line.split(':').skip(2).map(str::parse);
+        Some((fields.next()?.ok()?, fields.next()?.ok()?))
+    };
+    ids("postgres").or_else(|| ids("nobody"))
+}
+
+/// A program of the newest Postgres: of the folder `EMPORIUM_POSTGRES_BIN`, of
+/// Debian's, or of the search path.
+fn program(name: &str) -> PathBuf {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    let folder = FOLDER.get_or_init(|| {
+        if let Some(folder) = env::var_os("EMPORIUM_POSTGRES_BIN") {
+            return folder.into();
+        }
+        let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten();
+        let versions = versions.filter_map(|version| version.ok()?.file_name().into_string().ok());
+        match versions.max_by_key(|version| version.parse::<u32>().unwrap_or(0)) {
+            Some(newest) => format!("/usr/lib/postgresql/{newest}/bin").into(),
+            None => PathBuf::new(),
+        }
+    });
+    folder.join(name)
+}

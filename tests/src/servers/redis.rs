@@ -1,0 +1,121 @@
+//! A Redis of a test's own.
+
+use std::{
+    env,
+    io::{Read as _, Write as _},
+    net::TcpStream,
+    path::Path,
+    sync::OnceLock,
+};
+
+use super::guarded::Guarded;
+
+/// A Redis server that keeps nothing on disk. `EMPORIUM_REDIS_SERVER` names the
+/// program if it is not `redis-server`: `valkey-server`, for instance.
+pub struct Redis {
+    server: Guarded,
+    arguments: Vec<String>,
+}
+
+impl Redis {
+    /// The server that the tests of this process share. They need channels and
+    /// keys of their own.
+    pub fn shared() -> &'static Self {
+        static SHARED: OnceLock<Redis> = OnceLock::new();
+        SHARED.get_or_init(Self::start)
+    }
+
+    pub fn start() -> Self {
+        Self::with(&[])
+    }
+
+    /// Starts one with further arguments, such as `--requirepass`.
+    pub fn with(arguments: &[&str]) -> Self {
+        let arguments: Vec<_> = arguments.iter().map(|&word| word.to_owned()).collect();
+        let folder = tempfile::Builder::new()
+            .prefix("emporium-redis-")
+            .tempdir()
+            .expect("a folder")
+            .keep();
+        let mut server = Guarded::new(folder);
+        server.start_somewhere(|port, folder| command(port, folder, &arguments), is_ready);
+        Self { server, arguments }
+    }
+
+    /// Its address.
+    pub fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.server.port)
+    }
+
+    /// The port on 127.0.0.1.
+    pub fn port(&self) -> u16 {
+        self.server.port
+    }
+
+    /// Runs a command of words without spaces; returns the start of the reply
+    /// as it came.
+    pub fn command(&self, command: &str) -> String {
+        exchange(self.server.port, command).expect("an answer")
+    }
+
+    /// Stops it; all it held is lost.
+    pub fn stop(&mut self) {
+        self.server.stop("INT");
+    }
+
+    /// Ends it as `kill -9` does.
+    pub fn kill(&mut self) {
+        self.server.stop("KILL");
+    }
+
+    /// Starts it again, empty, on the same port.
+    pub fn restart(&mut self) {
+        self.stop();
+        let command = command(self.server.port, self.server.folder(), &self.arguments);
+        assert!(self.server.start(command, is_ready), "its port was taken");
+    }
+
+    /// Keeps connections open and answers nothing until [`Self::resume`].
+    pub fn pause(&self) {
+        self.server.pause();
+    }
+
+    pub fn resume(&self) {
+        self.server.resume();
+    }
+}
+
+fn command(port: u16, folder: &Path, arguments: &[String]) -> Vec<String> {
+    let program = env::var("EMPORIUM_REDIS_SERVER").unwrap_or_else(|_| "redis-server".into());
+    let (port, folder) = (port.to_string(), folder.display().to_string());
+    let options = [
+        "--port",
+        &port,
+        "--bind",
+        "127.0.0.1",
+        "--dir",
+        &folder,
+        "--save",
+        "",
+        "--appendonly",
+        "no",
+    ];
+    std::iter::once(program)
+        .chain(options.map(str::to_owned))
+        .chain(arguments.iter().cloned())
+        .collect()
+}
+
+/// One that asks for a password answers too.
+fn is_ready(port: u16, log: &str) -> bool {
+    log.contains("eady to accept connections") && exchange(port, "PING").is_ok()
+}
+
+fn exchange(port: u16, command: &str) -> std::io::Result<String> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port))?;
+    stream.write_all(format!("{command}\r\n").as_bytes())?;
+    let mut reply = vec![0; 4096];
+    let length = stream.read(&mut reply)?;
+    reply.truncate(length);
+    String::from_utf8(reply).map_err(|_| std::io::ErrorKind::InvalidData.into())
+}
