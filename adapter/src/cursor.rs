@@ -6,27 +6,33 @@ use serde_json::Value;
 /// A cursor that no listing of this kind has given out.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the cursor is not one that this listing gave out")]
-pub(crate) struct InvalidCursor;
+pub struct InvalidCursor;
+
+/// The integers of databases are signed.
+const LARGEST: u64 = i64::MAX as u64;
 
 /// The place between two texts, as in an index.
-pub(crate) fn write_texts<const N: usize>(place: [&str; N]) -> String {
+pub fn write_texts<const N: usize>(place: [&str; N]) -> String {
     encode(place.into_iter().map(Value::from).collect())
 }
 
-pub(crate) fn parse_texts<const N: usize>(cursor: &str) -> Result<[String; N], InvalidCursor> {
+pub fn parse_texts<const N: usize>(cursor: &str) -> Result<[String; N], InvalidCursor> {
     decode(cursor, |value| match value {
-        Value::String(text) => Some(text),
+        // Not every database can compare what contains NUL.
+        Value::String(text) if !text.contains('\0') => Some(text),
         _ => None,
     })
 }
 
 /// The place between two numbers, as in a history.
-pub(crate) fn write_numbers<const N: usize>(place: [u64; N]) -> String {
+pub fn write_numbers<const N: usize>(place: [u64; N]) -> String {
     encode(place.into_iter().map(Value::from).collect())
 }
 
-pub(crate) fn parse_numbers<const N: usize>(cursor: &str) -> Result<[u64; N], InvalidCursor> {
-    decode(cursor, |value| value.as_u64())
+pub fn parse_numbers<const N: usize>(cursor: &str) -> Result<[u64; N], InvalidCursor> {
+    decode(cursor, |value| {
+        value.as_u64().filter(|number| *number <= LARGEST)
+    })
 }
 
 fn encode(place: Vec<Value>) -> String {
@@ -56,8 +62,8 @@ mod tests {
             Ok(["ä\"".to_owned(), String::new()])
         );
         assert_eq!(
-            parse_numbers(&write_numbers([0, u64::MAX])),
-            Ok([0, u64::MAX])
+            parse_numbers(&write_numbers([0, LARGEST])),
+            Ok([0, LARGEST])
         );
     }
 
@@ -70,6 +76,11 @@ mod tests {
         assert_eq!(parse_texts::<2>(&write_numbers([1, 2])), Err(InvalidCursor));
         assert_eq!(
             parse_numbers::<2>(&write_texts(["1", "2"])),
+            Err(InvalidCursor)
+        );
+        assert_eq!(parse_texts::<1>(&write_texts(["\0"])), Err(InvalidCursor));
+        assert_eq!(
+            parse_numbers::<1>(&write_numbers([u64::MAX])),
             Err(InvalidCursor)
         );
         for garbage in ["", "%", "AAAA", "bnVsbA"] {

@@ -2,13 +2,17 @@
 
 /// A name that breaks its rule.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum InvalidName {
+pub enum InvalidName {
     #[error("{noun} {name:?} must be 1 to 64 characters from `a-z`, `0-9` and `-`")]
     Label { noun: &'static str, name: String },
     #[error("{noun} {name:?} must be 1 to 256 bytes without control characters")]
     Key { noun: &'static str, name: String },
     #[error("topic {0:?} must be 1 to 128 characters from `A-Z`, `a-z`, `0-9`, `.`, `_` and `-`")]
     Topic(String),
+    #[error("worker {0:?} must be 1 to 128 characters from `A-Z`, `a-z`, `0-9`, `.`, `_` and `-`")]
+    Worker(String),
+    #[error("traceparent {0:?} must be as in `00-<32 digits>-<16 digits>-<2 digits>`")]
+    Traceparent(String),
     #[error("the value of index {0:?} must be at most 1024 bytes without NUL")]
     EntryValue(String),
     #[error("digest {0:?} must be 64 lower-case hexadecimal digits")]
@@ -19,7 +23,7 @@ pub(crate) enum InvalidName {
 const SHOWN: usize = 64;
 
 /// A collection, an index, or a service.
-pub(crate) fn check_label(noun: &'static str, name: &str) -> Result<(), InvalidName> {
+pub fn check_label(noun: &'static str, name: &str) -> Result<(), InvalidName> {
     let allowed = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-');
     if (1..=64).contains(&name.len()) && name.bytes().all(allowed) {
         return Ok(());
@@ -30,8 +34,8 @@ pub(crate) fn check_label(noun: &'static str, name: &str) -> Result<(), InvalidN
     })
 }
 
-/// The key of a document, the id, kind or subject of an event.
-pub(crate) fn check_key(noun: &'static str, name: &str) -> Result<(), InvalidName> {
+/// The key of a document, the id of a unit, the id, kind or subject of an event.
+pub fn check_key(noun: &'static str, name: &str) -> Result<(), InvalidName> {
     if (1..=256).contains(&name.len()) && !name.chars().any(char::is_control) {
         return Ok(());
     }
@@ -41,28 +45,55 @@ pub(crate) fn check_key(noun: &'static str, name: &str) -> Result<(), InvalidNam
     })
 }
 
-pub(crate) fn check_topic(name: &str) -> Result<(), InvalidName> {
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
-    if (1..=128).contains(&name.len()) && name.bytes().all(allowed) {
+pub fn check_topic(name: &str) -> Result<(), InvalidName> {
+    if is_plain(name) {
         return Ok(());
     }
     Err(InvalidName::Topic(shown(name)))
 }
 
+pub fn check_worker(id: &str) -> Result<(), InvalidName> {
+    if is_plain(id) {
+        return Ok(());
+    }
+    Err(InvalidName::Worker(shown(id)))
+}
+
+/// The header of that name in version 00, as W3C words it.
+pub fn check_traceparent(traceparent: &str) -> Result<(), InvalidName> {
+    let digits = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+    let parts: Vec<&str> = traceparent.split('-').collect();
+    if let ["00", trace, span, flags] = parts[..]
+        && (trace.len(), span.len(), flags.len()) == (32, 16, 2)
+        && [trace, span, flags]
+            .iter()
+            .all(|part| part.bytes().all(digits))
+    {
+        return Ok(());
+    }
+    Err(InvalidName::Traceparent(shown(traceparent)))
+}
+
 /// The value of an index entry.
-pub(crate) fn check_entry_value(index: &str, value: &str) -> Result<(), InvalidName> {
+pub fn check_entry_value(index: &str, value: &str) -> Result<(), InvalidName> {
     if value.len() <= 1024 && !value.contains('\0') {
         return Ok(());
     }
     Err(InvalidName::EntryValue(index.to_owned()))
 }
 
-pub(crate) fn check_digest(digest: &str) -> Result<(), InvalidName> {
+pub fn check_digest(digest: &str) -> Result<(), InvalidName> {
     let allowed = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
     if digest.len() == 64 && digest.bytes().all(allowed) {
         return Ok(());
     }
     Err(InvalidName::Digest(shown(digest)))
+}
+
+/// 1 to 128 characters that need no quotes anywhere.
+fn is_plain(name: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+    (1..=128).contains(&name.len()) && name.bytes().all(allowed)
 }
 
 fn shown(name: &str) -> String {
@@ -107,6 +138,21 @@ mod tests {
         }
         for bad in ["", "a b", "a*", "a/b", &"x".repeat(129)] {
             assert!(check_topic(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_traceparent_is_one_of_version_00() {
+        let good = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        assert_eq!(check_traceparent(good), Ok(()));
+        for bad in [
+            "",
+            "00",
+            &good.to_uppercase(),
+            &good.replace("00-", "01-"),
+            &format!("{good}-00"),
+        ] {
+            assert!(check_traceparent(bad).is_err(), "{bad}");
         }
     }
 

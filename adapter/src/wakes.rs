@@ -5,7 +5,7 @@
 
 use std::{
     cell::{Cell, RefCell},
-    collections::BTreeSet,
+    collections::BTreeMap,
     rc::Rc,
     time::{Duration, Instant},
 };
@@ -31,13 +31,16 @@ thread_local! {
     static REPORTED: Cell<bool> = const { Cell::new(false) };
 }
 
+/// The topics to wake, each with the traceparent of the event that is the cause.
+pub type Wakes = BTreeMap<String, Option<String>>;
+
 /// Wake topics if that is possible.
-pub(crate) async fn send(topics: &BTreeSet<String>) {
+pub async fn send(wakes: &Wakes) {
     let paused = PAUSED_AT.get().is_some_and(|since| since.elapsed() < PAUSE);
-    if topics.is_empty() || paused {
+    if wakes.is_empty() || paused {
         return;
     }
-    match publish(topics.iter().map(String::as_str)).await {
+    match publish_all(wakes).await {
         Ok(()) => {
             PAUSED_AT.set(None);
             REPORTED.set(false);
@@ -51,22 +54,29 @@ pub(crate) async fn send(topics: &BTreeSet<String>) {
     }
 }
 
-/// Wake topics, or say why not.
-pub(crate) async fn publish(topics: impl IntoIterator<Item = &str>) -> Result<(), Failure> {
-    for topic in topics {
-        let connection = connection().await?;
-        if connection.publish(topic, []).await.is_err() {
-            // The server may have been restarted since the connection was made.
-            CONNECTION.set(None);
-            self::connection()
-                .await?
-                .publish(topic, [])
-                .await
-                .map_err(|error| {
-                    CONNECTION.set(None);
-                    unavailable(&error)
-                })?;
-        }
+/// Wake one topic, or say why not. The payload is the traceparent, if there is
+/// one.
+pub async fn publish(topic: &str, traceparent: Option<&str>) -> Result<(), Failure> {
+    let payload = traceparent.unwrap_or_default();
+    let connection = connection().await?;
+    if connection.publish(topic, payload).await.is_err() {
+        // The server may have been restarted since the connection was made.
+        CONNECTION.set(None);
+        self::connection()
+            .await?
+            .publish(topic, payload)
+            .await
+            .map_err(|error| {
+                CONNECTION.set(None);
+                unavailable(&error)
+            })?;
+    }
+    Ok(())
+}
+
+async fn publish_all(wakes: &Wakes) -> Result<(), Failure> {
+    for (topic, traceparent) in wakes {
+        publish(topic, traceparent.as_deref()).await?;
     }
     Ok(())
 }
