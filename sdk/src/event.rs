@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use uuid::Uuid;
 
-use crate::{image_events, journal, trace::Trace};
+use crate::{catalog_events, image_events, journal, trace::Trace};
 
 /// The `data` of an event: what happened, in the words of the contract.
 pub trait Message: Serialize + DeserializeOwned {
@@ -103,25 +103,31 @@ pub fn now() -> String {
 }
 
 macro_rules! messages {
-    ($($message:ident = $kind:literal on $topic:literal;)*) => {$(
-        impl Message for image_events::$message {
+    ($($words:ident::$message:ident = $kind:literal on $topic:literal by $subject:ident;)*) => {$(
+        impl Message for $words::$message {
             const TOPIC: &'static str = $topic;
             const KIND: &'static str = $kind;
 
             fn subject(&self) -> Option<String> {
-                Some(self.uuid.clone())
+                Some(self.$subject.to_string())
             }
         }
     )*};
 }
 
 messages! {
-    ImageUploaded = "IMAGE_UPLOADED" on "image";
-    ImageDeleted = "IMAGE_DELETED" on "image";
-    DitherRequested = "DITHER_REQUESTED" on "dither-request";
-    DitherUploaded = "DITHER_UPLOADED" on "dither";
-    DitherFailed = "DITHER_FAILED" on "dither";
-    DitherDeleted = "DITHER_DELETED" on "dither";
+    catalog_events::GenerationRequested = "GENERATION_REQUESTED" on "catalog-ingest" by generation;
+    catalog_events::ProductPageRequested = "PRODUCT_PAGE_REQUESTED" on "catalog-ingest" by source;
+    catalog_events::PokemonNamed = "pokemon-name-event" on "pokemon-name-event" by name;
+    catalog_events::PokemonMediaFound = "pokemon-media-event" on "pokemon-media-event" by media_id;
+    catalog_events::MediaStored = "MEDIA_STORED" on "pokemon-media-result" by species_id;
+    catalog_events::MediaFailed = "MEDIA_FAILED" on "pokemon-media-result" by species_id;
+    image_events::ImageUploaded = "IMAGE_UPLOADED" on "image" by uuid;
+    image_events::ImageDeleted = "IMAGE_DELETED" on "image" by uuid;
+    image_events::DitherRequested = "DITHER_REQUESTED" on "dither-request" by uuid;
+    image_events::DitherUploaded = "DITHER_UPLOADED" on "dither" by uuid;
+    image_events::DitherFailed = "DITHER_FAILED" on "dither" by uuid;
+    image_events::DitherDeleted = "DITHER_DELETED" on "dither" by uuid;
 }
 
 #[cfg(test)]

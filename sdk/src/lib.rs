@@ -43,5 +43,6 @@ pub mod bindings {
 }
 
 pub use bindings::emporium::platform::{
-    blobs, dead_letters, deliveries, documents, image_events, journal, maintenance, workers,
+    blobs, catalog_events, dead_letters, deliveries, documents, image_events, journal, maintenance,
+    workers,
 };
