@@ -1,22 +1,18 @@
 //! Blobs, stored and read.
 
+use emporium_adapter::{
+    Failure,
+    bindings::blobs::{Blob, Error, Guest, GuestUpload, Upload as Handle},
+    blobs::{LARGEST_PUT, MOST_BYTES, check_digest, check_put},
+};
 use sha2::{Digest as _, Sha256};
 
 use crate::{
     Component,
-    bindings::blobs::{Blob, Error, Guest, GuestUpload, Upload as Handle},
     connection::Connection,
-    failure::{Failure, report_failures_as},
-    names::check_digest,
     row::{integer, text},
     upload::{CHUNK, Upload, keep_a_while},
 };
-
-/// What one read returns at most.
-const MOST_BYTES: u64 = 1 << 20;
-
-/// What one call may store: the content is in memory, twice.
-const LARGEST_PUT: u64 = 256 << 20;
 
 const STAT: &str = "SELECT size FROM blobs WHERE digest = ?1";
 
@@ -37,9 +33,7 @@ impl Guest for Component {
     type Upload = Upload;
 
     async fn put(content: Vec<u8>) -> Result<Blob, Error> {
-        if content.len() as u64 > LARGEST_PUT {
-            return Err(Error::TooLarge(LARGEST_PUT));
-        }
+        check_put(&content)?;
         let digest = hex::encode(Sha256::digest(&content));
         if keep_a_while(&digest)? {
             return Ok(Blob {
@@ -53,15 +47,15 @@ impl Guest for Component {
     }
 
     async fn stat(digest: String) -> Result<Option<Blob>, Error> {
-        check_digest(&digest).map_err(|_| Error::InvalidDigest)?;
+        check_digest(&digest)?;
         let row = Connection::current()?.row(STAT, &[text(&digest)])?;
         let size = row.map(|mut row| row.unsigned()).transpose()?;
         Ok(size.map(|size_bytes| Blob { digest, size_bytes }))
     }
 
     async fn read(digest: String, offset: u64, length: u32) -> Result<Option<Vec<u8>>, Error> {
-        check_digest(&digest).map_err(|_| Error::InvalidDigest)?;
-        Ok(read(&digest, offset, u64::from(length).min(MOST_BYTES))?)
+        check_digest(&digest)?;
+        Ok(read(&digest, offset, u64::from(length.min(MOST_BYTES)))?)
     }
 }
 
@@ -110,5 +104,3 @@ fn read(digest: &str, offset: u64, length: u64) -> Result<Option<Vec<u8>>, Failu
     }
     Ok(content)
 }
-
-report_failures_as!(Error);

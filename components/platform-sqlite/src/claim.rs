@@ -3,21 +3,30 @@
 //! Everything here walks the index of what can fall due, from its start, and
 //! never further than a batch: a claim costs the same however long the backlog.
 
-use spin_sdk::sqlite::Value;
+use emporium_adapter::{
+    Failure, Terms,
+    bindings::{
+        deliveries::{Batch, Delivery, Lease, Subscription},
+        maintenance::Suspension,
+    },
+    deliveries::{BATCH_BYTES, MOST_DEATHS, ROUND},
+    reason::lease_ran_out,
+};
 
 use crate::{
-    bindings::deliveries::{Batch, Delivery, Lease, Subscription},
     clock::now_ms,
     connection::{Connection, Durability},
-    failure::Failure,
-    row::{Row, integer, text},
-    subscriptions::Terms,
+    pauses,
+    row::{Row, integer, optional_text, text},
+    subscriptions::{read_terms, replace_terms, subscribe},
     succession::Dying,
     verdicts::count_retried,
 };
 
 const FIND: &str = "SELECT
-        s.id, s.max_attempts, s.backoff_base_ms, s.backoff_cap_ms, s.blocks,
+        s.id,
+        s.max_attempts, s.backoff_base_ms, s.backoff_cap_ms, s.blocks, s.pause_after, s.pause_ms,
+        s.paused_ms, s.paused_until_ms, s.pause_reason,
         (SELECT min(d.due_ms) FROM deliveries AS d WHERE d.subscription = s.id AND d.state <= 2)
     FROM topics AS t JOIN subscriptions AS s ON s.topic = t.id
     WHERE t.name = ?1 AND s.service = ?2";
@@ -28,7 +37,8 @@ const DUE: &str = "SELECT
     FROM deliveries AS d CROSS JOIN events AS e ON e.sequence = d.event
     WHERE d.subscription = ?1 AND d.state <= 2 AND d.due_ms <= ?2
     ORDER BY d.due_ms, d.id LIMIT ?3 OFFSET ?4";
-const LEASE: &str = "UPDATE deliveries SET state = 2, attempt = attempt + 1, due_ms = ?2
+const LEASE: &str = "UPDATE deliveries
+    SET state = 2, attempt = attempt + 1, due_ms = ?2, worker = ?3
     WHERE id IN (SELECT value FROM json_each(?1))";
 
 /// What has just been leased is due when its lease runs out, all at the same
@@ -37,19 +47,10 @@ const NEXT_DUE: &str = "SELECT due_ms FROM deliveries
     WHERE subscription = ?1 AND state <= 2 AND (due_ms <> ?2 OR state = 1)
     ORDER BY due_ms LIMIT 1";
 
-/// How many deliveries one claim lets die before it leaves the rest to the next.
-const MOST_DEATHS: usize = 100;
-
-/// How many deliveries one statement reads. A host limits what a statement may
-/// return: to 128 MiB in Spin. An envelope has at most a quarter of one.
-const ROUND: usize = 256;
-
-/// What a batch may weigh before it ends early.
-const BATCH_BYTES: usize = 16 << 20;
-
 struct Found {
     id: i64,
     terms: Terms,
+    paused: Option<Suspension>,
     /// When the first delivery falls due, or did.
     next_due: Option<u64>,
 }
@@ -73,30 +74,29 @@ struct Due {
 /// consumers cost no write.
 pub(crate) fn claim(
     subscription: &Subscription,
+    worker: Option<&str>,
     limit: usize,
     lease_ms: u32,
 ) -> Result<Batch, Failure> {
     let connection = Connection::current()?;
     let terms = Terms::from(subscription.policy);
-    if let Some(found) = find(&connection, subscription)?
+    let now = now_ms();
+    if let Some(found) = find(&connection, subscription, now)?
         && found.terms == terms
+        && let Some(batch) = found.without_work(now)
     {
-        let now = now_ms();
-        if found.next_due.is_none_or(|due| due > now) {
-            let next_due_in_ms = found.next_due.map(|due| due - now);
-            return Ok(Batch {
-                deliveries: Vec::new(),
-                next_due_in_ms,
-            });
-        }
+        return Ok(batch);
     }
     connection.transaction(Durability::Relaxed, || {
         let now = now_ms();
-        let id = match find(&connection, subscription)? {
-            None => terms.subscribe(&connection, subscription)?,
+        let id = match find(&connection, subscription, now)? {
+            None => subscribe(&connection, subscription, terms)?,
             Some(found) => {
                 if found.terms != terms {
-                    terms.replace(&connection, found.id)?;
+                    replace_terms(&connection, found.id, terms)?;
+                }
+                if let Some(batch) = found.without_work(now) {
+                    return Ok(batch);
                 }
                 found.id
             }
@@ -104,52 +104,84 @@ pub(crate) fn claim(
         let claim = Claim {
             connection: &connection,
             subscription: id,
+            worker,
             terms,
             now,
         };
-        let due = claim.select(limit)?;
-        claim.lease(due, now + u64::from(lease_ms))
+        if let Some(due) = claim.select(limit)? {
+            return claim.lease(due, now + u64::from(lease_ms));
+        }
+        let paused = find(&connection, subscription, now)?;
+        let batch = paused.and_then(|paused| paused.without_work(now));
+        batch.ok_or_else(|| Failure::Other("a pause was lost".into()))
     })
 }
 
-fn find(connection: &Connection, subscription: &Subscription) -> Result<Option<Found>, Failure> {
+fn find(
+    connection: &Connection,
+    subscription: &Subscription,
+    now: u64,
+) -> Result<Option<Found>, Failure> {
     let names = [text(&subscription.topic), text(&subscription.service)];
     let Some(mut row) = connection.row(FIND, &names)? else {
         return Ok(None);
     };
     Ok(Some(Found {
         id: row.integer()?,
-        terms: Terms::read(&mut row)?,
+        terms: read_terms(&mut row)?,
+        paused: pauses::read(&mut row, now)?,
         next_due: row.optional_unsigned()?,
     }))
+}
+
+impl Found {
+    /// The batch if nothing can be handed out now.
+    fn without_work(&self, now: u64) -> Option<Batch> {
+        let next = match &self.paused {
+            None if self.next_due.is_some_and(|due| due <= now) => return None,
+            None => self.next_due,
+            // What waits falls due, but not before the pause ends.
+            Some(paused) => paused
+                .until_ms
+                .and_then(|until| Some(until.max(self.next_due?))),
+        };
+        Some(Batch {
+            deliveries: Vec::new(),
+            next_due_in_ms: next.map(|next| next.saturating_sub(now)),
+        })
+    }
 }
 
 struct Claim<'a> {
     connection: &'a Connection,
     subscription: i64,
+    worker: Option<&'a str>,
     terms: Terms,
     now: u64,
 }
 
 impl Claim<'_> {
-    /// Choose a suspect alone, or others than suspects.
-    fn select(&self, limit: usize) -> Result<Vec<Due>, Failure> {
+    /// Choose a suspect alone, or others than suspects. Returns `None` if the
+    /// deaths of suspects paused the subscription.
+    fn select(&self, limit: usize) -> Result<Option<Vec<Due>>, Failure> {
         for _ in 0..MOST_DEATHS {
             let mut round = self.read(limit.min(ROUND), 0)?;
             match round.first() {
                 Some(first) if first.suspect => {
                     if first.attempts() >= self.terms.max_attempts {
-                        self.let_die(first)?;
+                        if self.let_die(first)? {
+                            return Ok(None);
+                        }
                         continue;
                     }
                     count_retried(self.connection, self.subscription)?;
                     round.truncate(1);
-                    return Ok(round);
+                    return Ok(Some(round));
                 }
-                _ => return self.without_suspects(round, limit),
+                _ => return self.without_suspects(round, limit).map(Some),
             }
         }
-        Ok(Vec::new())
+        Ok(Some(Vec::new()))
     }
 
     /// A suspect in the middle is passed over: its turn comes when it is first.
@@ -182,15 +214,15 @@ impl Claim<'_> {
         self.connection.rows(DUE, &due)?.map(Due::read).collect()
     }
 
-    fn let_die(&self, due: &Due) -> Result<(), Failure> {
+    /// Returns whether the subscription is paused then.
+    fn let_die(&self, due: &Due) -> Result<bool, Failure> {
         let dying = Dying {
             delivery: due.delivery,
             subscription: self.subscription,
             subject: due.subject.as_deref(),
-            blocks: self.terms.blocks,
+            terms: self.terms,
         };
-        let reason = format!("the lease of attempt {} ran out", due.attempt);
-        dying.die(self.connection, &reason, self.now)
+        dying.die(self.connection, &lease_ran_out(due.attempt), self.now)
     }
 
     /// Count the attempts, and start the time of the leases.
@@ -198,8 +230,8 @@ impl Claim<'_> {
         if !selected.is_empty() {
             let ids: Vec<u64> = selected.iter().map(|due| due.delivery).collect();
             let ids = serde_json::Value::from(ids).to_string();
-            self.connection
-                .execute(LEASE, &[Value::Text(ids), integer(until)])?;
+            let leased = [text(&ids), integer(until), optional_text(self.worker)];
+            self.connection.execute(LEASE, &leased)?;
         }
         let next_due = self
             .connection

@@ -10,9 +10,10 @@ use std::{
     rc::Rc,
 };
 
+use emporium_adapter::Failure;
 use spin_sdk::sqlite::{Error, Value, wit::sqlite};
 
-use crate::{failure::Failure, row::Row, schema};
+use crate::{failure::failure, row::Row, schema};
 
 /// Long enough to outwait the transactions of other processes, short enough that
 /// a caller still has time to answer.
@@ -138,15 +139,15 @@ impl Connection {
                 if matches!(error, Error::InvalidConnection) {
                     forget();
                 }
-                Failure::from(error)
+                failure(error)
             })
     }
 }
 
 fn open(synchronous: &str) -> Result<sqlite::Connection, Failure> {
-    let connection = sqlite::Connection::open("default")?;
+    let connection = sqlite::Connection::open("default").map_err(failure)?;
     for pragma in [BUSY_TIMEOUT, synchronous] {
-        connection.execute(pragma, &[])?;
+        connection.execute(pragma, &[]).map_err(failure)?;
     }
     Ok(connection)
 }

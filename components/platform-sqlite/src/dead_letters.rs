@@ -1,27 +1,19 @@
 //! Dead letters, shown, replayed and discarded.
 
-use std::collections::BTreeSet;
+use emporium_adapter::{
+    Failure,
+    bindings::dead_letters::{DeadLetter, Error, Filter, Guest, Page},
+    dead_letters::{check_replay, list, replayed_after_ms},
+    wakes::{self, Wakes},
+};
 
 use crate::{
     Component,
-    bindings::dead_letters::{DeadLetter, Error, Filter, Guest, Page},
     clock::now_ms,
     connection::{Connection, Durability},
-    cursor::{self, InvalidCursor},
-    failure::{Failure, report_failures_as},
     row::{Row, integer, optional_text},
     succession::promote,
-    wakes,
 };
-
-const MOST: u32 = 500;
-
-/// How many letters one statement reads. A host limits what a statement may
-/// return: to 128 MiB in Spin. An envelope has at most a quarter of one.
-const ROUND: usize = 256;
-
-/// What a page may weigh before it ends early.
-const PAGE_BYTES: usize = 16 << 20;
 
 /// The columns are those that `dead_letter` takes.
 macro_rules! letters {
@@ -57,7 +49,7 @@ const FIND: &str = "SELECT d.subscription, d.subject, d.state = 3, t.name
 /// A blocking one goes before those behind it. Any other waits if somebody else
 /// has its key by now, and is then the first, being the oldest.
 const REPLAY: &str = "UPDATE deliveries
-    SET forgiven = attempt, due_ms = ?2, died_ms = NULL, reason = NULL,
+    SET forgiven = attempt, due_ms = ?2, first_due_ms = ?2, died_ms = NULL, reason = NULL,
         state = iif(state = 5 AND subject IS NOT NULL AND EXISTS (
             SELECT 1 FROM deliveries AS holder
             WHERE holder.subscription = deliveries.subscription
@@ -69,16 +61,10 @@ const DISCARD: &str = "DELETE FROM deliveries WHERE id = ?1";
 
 impl Guest for Component {
     async fn list(filter: Filter, limit: u32, cursor: Option<String>) -> Result<Page, Error> {
-        if !(1..=MOST).contains(&limit) {
-            return Err(Error::InvalidQuery(format!(
-                "limit {limit} must be 1 to {MOST}"
-            )));
-        }
-        let before = match cursor {
-            Some(cursor) => cursor::parse_numbers(&cursor)?,
-            None => [u64::MAX; 2],
-        };
-        Ok(list(&filter, limit as usize, before)?)
+        list(limit, cursor.as_deref(), async |before, limit| {
+            read(&filter, before, limit)
+        })
+        .await
     }
 
     async fn get(delivery: u64) -> Result<Option<DeadLetter>, Error> {
@@ -86,16 +72,19 @@ impl Guest for Component {
         Ok(row.map(dead_letter).transpose()?)
     }
 
-    async fn replay(deliveries: Vec<u64>) -> Result<u32, Error> {
-        let (count, topics) = each(&deliveries, |connection, dead| {
-            connection.execute(REPLAY, &[integer(dead.delivery), integer(now_ms())])
+    async fn replay(deliveries: Vec<u64>, per_second: Option<u32>) -> Result<u32, Error> {
+        check_replay(per_second)?;
+        let now = now_ms();
+        let (count, wakes) = each(&deliveries, |connection, dead, place| {
+            let due = now.saturating_add(replayed_after_ms(place, per_second));
+            connection.execute(REPLAY, &[integer(dead.delivery), integer(due)])
         })?;
-        wakes::send(&topics).await;
+        wakes::send(&wakes).await;
         Ok(count)
     }
 
     async fn discard(deliveries: Vec<u64>) -> Result<u32, Error> {
-        let (count, topics) = each(&deliveries, |connection, dead| {
+        let (count, wakes) = each(&deliveries, |connection, dead, _| {
             connection.execute(DISCARD, &[integer(dead.delivery)])?;
             if dead.blocking {
                 promote(connection, dead.subscription, dead.subject.as_deref())?;
@@ -103,50 +92,26 @@ impl Guest for Component {
             Ok(())
         })?;
         // A key may have been freed for those that waited behind it.
-        wakes::send(&topics).await;
+        wakes::send(&wakes).await;
         Ok(count)
     }
 }
 
-fn list(filter: &Filter, limit: usize, mut before: [u64; 2]) -> Result<Page, Failure> {
-    let connection = Connection::current()?;
-    let mut dead_letters: Vec<DeadLetter> = Vec::new();
-    let mut bytes = 0;
-    loop {
-        let wanted = (limit + 1 - dead_letters.len()).min(ROUND);
-        let [died_before, delivery_before] = before.map(integer);
-        let rows = connection.rows(
-            LIST,
-            &[
-                died_before,
-                delivery_before,
-                optional_text(filter.service.as_deref()),
-                optional_text(filter.topic.as_deref()),
-                optional_text(filter.kind.as_deref()),
-                integer(wanted),
-            ],
-        )?;
-        let mut read = 0;
-        for row in rows {
-            if dead_letters.len() == limit || bytes > PAGE_BYTES {
-                return Ok(Page {
-                    dead_letters,
-                    next: Some(cursor::write_numbers(before)),
-                });
-            }
-            let letter = dead_letter(row)?;
-            before = [letter.died_at_ms, letter.delivery];
-            bytes += letter.envelope.len();
-            read += 1;
-            dead_letters.push(letter);
-        }
-        if read < wanted {
-            return Ok(Page {
-                dead_letters,
-                next: None,
-            });
-        }
-    }
+fn read(
+    filter: &Filter,
+    [died_before, delivery_before]: [u64; 2],
+    limit: usize,
+) -> Result<Vec<DeadLetter>, Failure> {
+    let wanted = [
+        integer(died_before),
+        integer(delivery_before),
+        optional_text(filter.service.as_deref()),
+        optional_text(filter.topic.as_deref()),
+        optional_text(filter.kind.as_deref()),
+        integer(limit),
+    ];
+    let rows = Connection::current()?.rows(LIST, &wanted)?;
+    rows.map(dead_letter).collect()
 }
 
 /// A dead letter, as far as its key is concerned.
@@ -157,15 +122,16 @@ struct Dead {
     blocking: bool,
 }
 
-/// Treat those that are dead letters. Returns how many, and their topics.
+/// Treat those that are dead letters, each with its place among them. Returns
+/// how many, and their topics.
 fn each(
     deliveries: &[u64],
-    treat: impl Fn(&Connection, &Dead) -> Result<(), Failure>,
-) -> Result<(u32, BTreeSet<String>), Failure> {
+    treat: impl Fn(&Connection, &Dead, usize) -> Result<(), Failure>,
+) -> Result<(u32, Wakes), Failure> {
     let connection = Connection::current()?;
     connection.transaction(Durability::Full, || {
-        let mut count = 0;
-        let mut topics = BTreeSet::new();
+        let mut count: u32 = 0;
+        let mut wakes = Wakes::new();
         for &delivery in deliveries {
             let Some(mut row) = connection.row(FIND, &[integer(delivery)])? else {
                 continue;
@@ -176,11 +142,11 @@ fn each(
                 subject: row.optional_text()?,
                 blocking: row.flag()?,
             };
-            treat(&connection, &dead)?;
-            topics.insert(row.text()?);
+            treat(&connection, &dead, count as usize)?;
+            wakes.insert(row.text()?, None);
             count += 1;
         }
-        Ok((count, topics))
+        Ok((count, wakes))
     })
 }
 
@@ -198,12 +164,4 @@ fn dead_letter(mut row: Row) -> Result<DeadLetter, Failure> {
         published_at_ms: row.unsigned()?,
         died_at_ms: row.unsigned()?,
     })
-}
-
-report_failures_as!(Error);
-
-impl From<InvalidCursor> for Error {
-    fn from(invalid: InvalidCursor) -> Self {
-        Self::InvalidQuery(invalid.to_string())
-    }
 }

@@ -1,36 +1,30 @@
 //! Deliveries, handed out and taken back.
 
-use crate::{
-    Component,
+use emporium_adapter::{
+    Failure,
     bindings::deliveries::{Batch, Burial, Error, Fate, Guest, Lease, Return, Subscription},
-    claim,
-    clock::now_ms,
-    connection::{Connection, Durability},
-    failure::{Failure, report_failures_as},
-    names::{InvalidName, check_label, check_topic},
-    verdicts, wakes,
+    deliveries::{check_claim, check_lease_ms, check_wake},
+    wakes,
 };
 
-const MOST: u32 = 1000;
-const SHORTEST_LEASE_MS: u32 = 1000;
-const LONGEST_LEASE_MS: u32 = 3_600_000;
+use crate::{
+    Component, claim,
+    clock::now_ms,
+    connection::{Connection, Durability},
+    verdicts,
+};
 
 impl Guest for Component {
-    async fn claim(subscription: Subscription, limit: u32, lease_ms: u32) -> Result<Batch, Error> {
-        check_label("service", &subscription.service)?;
-        check_topic(&subscription.topic)?;
-        if subscription.policy.max_attempts == 0 {
-            return Err(Error::InvalidRequest(
-                "a delivery needs at least one attempt".into(),
-            ));
-        }
-        if !(1..=MOST).contains(&limit) {
-            return Err(Error::InvalidRequest(format!(
-                "limit {limit} must be 1 to {MOST}"
-            )));
-        }
-        check_lease_ms(lease_ms)?;
-        Ok(claim::claim(&subscription, limit as usize, lease_ms)?)
+    async fn claim(
+        subscription: Subscription,
+        worker: Option<String>,
+        limit: u32,
+        lease_ms: u32,
+    ) -> Result<Batch, Error> {
+        check_claim(&subscription, worker.as_deref(), limit, lease_ms)?;
+        let worker = worker.as_deref();
+        let limit = limit as usize;
+        Ok(claim::claim(&subscription, worker, limit, lease_ms)?)
     }
 
     async fn extend(leases: Vec<Lease>, lease_ms: u32) -> Vec<Result<(), Error>> {
@@ -58,8 +52,8 @@ impl Guest for Component {
     }
 
     async fn wake(topic: String) -> Result<(), Error> {
-        check_topic(&topic)?;
-        Ok(wakes::publish([topic.as_str()]).await?)
+        check_wake(&topic)?;
+        Ok(wakes::publish(&topic, None).await?)
     }
 }
 
@@ -84,22 +78,5 @@ fn each<I, T>(
             .map(|one| one.ok_or(Error::LeaseLost))
             .collect(),
         Err(failure) => items.iter().map(|_| Err(failure.clone().into())).collect(),
-    }
-}
-
-fn check_lease_ms(lease_ms: u32) -> Result<(), Error> {
-    if (SHORTEST_LEASE_MS..=LONGEST_LEASE_MS).contains(&lease_ms) {
-        return Ok(());
-    }
-    Err(Error::InvalidRequest(format!(
-        "a lease of {lease_ms} ms must be {SHORTEST_LEASE_MS} to {LONGEST_LEASE_MS}"
-    )))
-}
-
-report_failures_as!(Error);
-
-impl From<InvalidName> for Error {
-    fn from(invalid: InvalidName) -> Self {
-        Self::InvalidRequest(invalid.to_string())
     }
 }

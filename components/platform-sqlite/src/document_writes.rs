@@ -2,20 +2,18 @@
 
 use std::collections::BTreeSet;
 
+use emporium_adapter::{
+    Failure,
+    bindings::journal::{CommitError, Conflict, Expectation, Put, Removal, Write},
+    unit::document_of,
+};
 use spin_sdk::sqlite::Value;
 
 use crate::{
-    bindings::journal::{CommitError, Conflict, Expectation, Put, Removal, Write},
     connection::Connection,
-    failure::Failure,
-    journal::{Refusal, within},
-    names::{check_digest, check_entry_value, check_key, check_label},
+    journal::Refusal,
     row::{integer, text},
 };
-
-const LARGEST_VALUE: usize = 1 << 20;
-const MOST_ENTRIES: usize = 64;
-const MOST_BLOBS: usize = 1000;
 
 const FIND: &str = "SELECT id, version, entries, blobs FROM documents
     WHERE collection = ?1 AND key = ?2";
@@ -77,26 +75,6 @@ struct Next<'u> {
 struct Related {
     entries: BTreeSet<(String, String)>,
     blobs: BTreeSet<String>,
-}
-
-/// Check all that can be without the database. Returns which document it is.
-pub(crate) fn check(write: &Write) -> Result<(&str, &str), CommitError> {
-    let (collection, key) = document_of(write);
-    check_label("collection", collection)?;
-    check_key("key", key)?;
-    if let Write::Put(put) = write {
-        within("value of a document", put.value.len(), LARGEST_VALUE)?;
-        within("entries of a document", put.entries.len(), MOST_ENTRIES)?;
-        within("blobs of a document", put.blobs.len(), MOST_BLOBS)?;
-        for entry in &put.entries {
-            check_label("index", &entry.index)?;
-            check_entry_value(&entry.index, &entry.value)?;
-        }
-        for digest in &put.blobs {
-            check_digest(digest)?;
-        }
-    }
-    Ok((collection, key))
 }
 
 impl<'u> Plan<'u> {
@@ -302,16 +280,6 @@ impl Related {
         }
         Ok(())
     }
-}
-
-fn document_of(write: &Write) -> (&str, &str) {
-    let (Write::Put(Put {
-        collection, key, ..
-    })
-    | Write::Remove(Removal {
-        collection, key, ..
-    })) = write;
-    (collection, key)
 }
 
 /// Sets of strings have no value that JSON cannot express.

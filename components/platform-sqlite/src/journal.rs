@@ -6,25 +6,26 @@
 //! rolled back, and the units are committed one by one, so that one which the
 //! database cannot take does not take its neighbours with it.
 
-use std::collections::{BTreeSet, HashSet};
+use emporium_adapter::{
+    Failure,
+    bindings::journal::{CommitError, Guest, Receipt, Unit},
+    unit,
+    wakes::{self, Wakes},
+};
 
 use crate::{
     Component,
-    bindings::journal::{CommitError, Excess, Guest, Receipt, Unit},
     clock::now_ms,
     connection::{Connection, Durability},
-    document_writes::{self, Plan},
-    failure::{Failure, report_failures_as},
-    names::InvalidName,
-    publication::{self, Topics},
-    verdicts::{self, Settled},
-    wakes,
+    document_writes::Plan,
+    publication::Topics,
+    row::{integer, text},
+    settlement::Settled,
+    verdicts,
 };
 
-/// What one unit may write and publish. It bounds how long a transaction keeps
-/// the others waiting.
-const MOST_WRITES: usize = 1000;
-const MOST_EVENTS: usize = 1000;
+const FIND_UNIT: &str = "SELECT 1 FROM units WHERE id = ?1";
+const REMEMBER: &str = "INSERT INTO units (id, committed_ms) VALUES (?1, ?2)";
 
 type Outcome = Result<Receipt, CommitError>;
 
@@ -46,11 +47,11 @@ struct Transaction<'a> {
 
 impl Guest for Component {
     async fn commit(units: Vec<Unit>) -> Vec<Outcome> {
-        let checks: Vec<_> = units.iter().map(check).collect();
+        let checks: Vec<_> = units.iter().map(unit::check).collect();
         let valid = units.iter().zip(&checks).filter(|(_, check)| check.is_ok());
         let valid: Vec<&Unit> = valid.map(|(unit, _)| unit).collect();
-        let (outcomes, topics) = commit(&valid);
-        wakes::send(&topics).await;
+        let (outcomes, wakes) = commit(&valid);
+        wakes::send(&wakes).await;
         let mut outcomes = outcomes.into_iter();
         let mut outcome = || {
             outcomes
@@ -65,33 +66,30 @@ impl Guest for Component {
 }
 
 /// Returns the topics to wake with the outcomes.
-fn commit(units: &[&Unit]) -> (Vec<Outcome>, BTreeSet<String>) {
+fn commit(units: &[&Unit]) -> (Vec<Outcome>, Wakes) {
     let mut begun = false;
     match commit_together(units, &mut begun) {
         Ok(done) => done,
         Err(_) if begun && units.len() > 1 => {
             let mut outcomes = Vec::with_capacity(units.len());
-            let mut topics = BTreeSet::new();
+            let mut wakes = Wakes::new();
             for unit in units {
                 let (outcome, woken) = commit(&[unit]);
                 outcomes.extend(outcome);
-                topics.extend(woken);
+                wakes.extend(woken);
             }
-            (outcomes, topics)
+            (outcomes, wakes)
         }
         Err(failure) => (
             units.iter().map(|_| Err(failure.clone().into())).collect(),
-            BTreeSet::new(),
+            Wakes::new(),
         ),
     }
 }
 
-fn commit_together(
-    units: &[&Unit],
-    begun: &mut bool,
-) -> Result<(Vec<Outcome>, BTreeSet<String>), Failure> {
+fn commit_together(units: &[&Unit], begun: &mut bool) -> Result<(Vec<Outcome>, Wakes), Failure> {
     if units.is_empty() {
-        return Ok((Vec::new(), BTreeSet::new()));
+        return Ok((Vec::new(), Wakes::new()));
     }
     let connection = Connection::current()?;
     let mut transaction = Transaction {
@@ -113,11 +111,16 @@ fn commit_together(
         transaction.settled.count(&connection)?;
         Ok(outcomes)
     })?;
-    Ok((outcomes, transaction.topics.into_idle()))
+    Ok((outcomes, transaction.topics.into_wakes()))
 }
 
 impl Transaction<'_> {
     fn apply(&mut self, unit: &Unit) -> Result<Receipt, Refusal> {
+        if let Some(id) = &unit.id
+            && self.connection.row(FIND_UNIT, &[text(id)])?.is_some()
+        {
+            return Err(CommitError::Repeated.into());
+        }
         let plans = match (self.plan(unit), unit.settles) {
             // A unit that is committed again fails at the versions it wrote
             // itself. What its author must know is that the work is done.
@@ -129,7 +132,7 @@ impl Transaction<'_> {
             (plans, _) => plans?,
         };
         if let Some(lease) = unit.settles
-            && !self.settled.settle(self.connection, lease)?
+            && !self.settled.settle(self.connection, lease, self.now)?
         {
             return Err(CommitError::LeaseLost.into());
         }
@@ -140,6 +143,10 @@ impl Transaction<'_> {
         for event in &unit.events {
             self.topics.publish(self.connection, event, self.now)?;
         }
+        if let Some(id) = &unit.id {
+            self.connection
+                .execute(REMEMBER, &[text(id), integer(self.now)])?;
+        }
         Ok(Receipt { versions })
     }
 
@@ -148,42 +155,6 @@ impl Transaction<'_> {
             .iter()
             .map(|write| Plan::of(write, self.connection))
             .collect()
-    }
-}
-
-/// Everything about a unit that can be checked without the database.
-fn check(unit: &Unit) -> Result<(), CommitError> {
-    within("writes of the unit", unit.writes.len(), MOST_WRITES)?;
-    within("events of the unit", unit.events.len(), MOST_EVENTS)?;
-    let mut written = HashSet::new();
-    for write in &unit.writes {
-        let document = document_writes::check(write)?;
-        if !written.insert(document) {
-            let (collection, key) = document;
-            let twice = format!("document {key:?} of {collection:?} is written twice");
-            return Err(CommitError::InvalidUnit(twice));
-        }
-    }
-    unit.events.iter().try_for_each(publication::check)
-}
-
-/// Refuse what is over a limit.
-pub(crate) fn within(what: &str, size: usize, limit: usize) -> Result<(), CommitError> {
-    if size <= limit {
-        return Ok(());
-    }
-    Err(CommitError::TooLarge(Excess {
-        what: what.into(),
-        size: size as u64,
-        limit: limit as u64,
-    }))
-}
-
-report_failures_as!(CommitError);
-
-impl From<InvalidName> for CommitError {
-    fn from(invalid: InvalidName) -> Self {
-        Self::InvalidUnit(invalid.to_string())
     }
 }
 

@@ -1,25 +1,20 @@
 //! The platform itself: its schema, its history, and topics with work.
 
-use std::collections::BTreeSet;
+use emporium_adapter::{
+    Failure,
+    bindings::maintenance::{Error, Event, Guest, Retention, Schema, Status, Swept},
+    maintenance::events,
+    wakes::{self, Wakes},
+};
 
 use crate::{
     Component,
-    bindings::maintenance::{Error, Event, Guest, Retention, Schema, Status, Swept},
-    clock::now_ms,
+    clock::{self, now_ms},
     connection::Connection,
-    failure::Failure,
+    pauses,
     row::{Row, integer},
-    schema, status, sweep, wakes,
+    schema, status, sweep, workers,
 };
-
-const MOST: u32 = 500;
-
-/// What a reading of events may weigh before it ends early.
-const READ_BYTES: usize = 16 << 20;
-
-/// How many events one statement reads. A host limits what a statement may
-/// return: to 128 MiB in Spin. An envelope has at most a quarter of one.
-const ROUND: usize = 256;
 
 /// The columns are those that `event` takes.
 const EVENTS: &str = "SELECT
@@ -31,9 +26,12 @@ const EVENTS: &str = "SELECT
 const BEFORE_THE_LATEST: &str = "SELECT sequence FROM events
     ORDER BY sequence DESC LIMIT 1 OFFSET ?1";
 
+/// What is due of a paused subscription cannot be claimed.
 const DUE_TOPICS: &str = "SELECT t.name FROM topics AS t
     WHERE EXISTS (
-        SELECT 1 FROM subscriptions AS s WHERE s.topic = t.id AND EXISTS (
+        SELECT 1 FROM subscriptions AS s WHERE s.topic = t.id
+        AND (s.paused_ms IS NULL OR s.paused_until_ms <= ?1)
+        AND EXISTS (
             SELECT 1 FROM deliveries AS d
             WHERE d.subscription = s.id AND d.state <= 2 AND d.due_ms <= ?1
         )
@@ -57,21 +55,34 @@ impl Guest for Component {
     }
 
     async fn events(after: Option<u64>, limit: u32) -> Result<Vec<Event>, Error> {
-        if !(1..=MOST).contains(&limit) {
-            return Err(Error::InvalidQuery(format!(
-                "limit {limit} must be 1 to {MOST}"
-            )));
+        events(
+            after,
+            limit,
+            async |count| before_the_latest(count),
+            async |after, limit| read_events(after, limit),
+        )
+        .await
+    }
+
+    async fn pause(service: String, topic: String, for_ms: Option<u64>) -> Result<bool, Error> {
+        Ok(pauses::pause(&service, &topic, for_ms, now_ms())?)
+    }
+
+    async fn resume(service: String, topic: String) -> Result<bool, Error> {
+        let resumed = pauses::resume(&service, &topic, now_ms())?;
+        if resumed {
+            wakes::send(&Wakes::from([(topic, None)])).await;
         }
-        Ok(events(after, limit as usize)?)
+        Ok(resumed)
     }
 
     async fn wake_due() -> Result<Vec<String>, Error> {
-        let rows = Connection::current()?.rows(DUE_TOPICS, &[integer(now_ms())])?;
-        let topics = rows
-            .map(|mut row| row.text())
-            .collect::<Result<BTreeSet<_>, _>>()?;
-        wakes::send(&topics).await;
-        Ok(topics.into_iter().collect())
+        let now = now_ms();
+        clock::notice(now)?;
+        workers::end_leases_of_gone(now)?;
+        let due = due_topics(now)?;
+        wakes::send(&due).await;
+        Ok(due.into_keys().collect())
     }
 
     async fn sweep(retention: Retention) -> Result<Swept, Error> {
@@ -79,33 +90,21 @@ impl Guest for Component {
     }
 }
 
-fn events(after: Option<u64>, limit: usize) -> Result<Vec<Event>, Failure> {
-    let connection = Connection::current()?;
-    let mut after = match after {
-        Some(after) => after,
-        None => match connection.row(BEFORE_THE_LATEST, &[integer(limit)])? {
-            Some(mut row) => row.unsigned()?,
-            None => 0,
-        },
-    };
-    let mut events = Vec::new();
-    let mut bytes = 0;
-    while events.len() < limit && bytes < READ_BYTES {
-        let wanted = (limit - events.len()).min(ROUND);
-        let rows = connection.rows(EVENTS, &[integer(after), integer(wanted)])?;
-        let mut read = 0;
-        for row in rows {
-            let event = event(row)?;
-            after = event.sequence;
-            bytes += event.envelope.len();
-            read += 1;
-            events.push(event);
-        }
-        if read < wanted {
-            break;
-        }
+fn due_topics(now: u64) -> Result<Wakes, Failure> {
+    let rows = Connection::current()?.rows(DUE_TOPICS, &[integer(now)])?;
+    rows.map(|mut row| Ok((row.text()?, None))).collect()
+}
+
+fn before_the_latest(count: usize) -> Result<u64, Failure> {
+    match Connection::current()?.row(BEFORE_THE_LATEST, &[integer(count)])? {
+        Some(mut row) => row.unsigned(),
+        None => Ok(0),
     }
-    Ok(events)
+}
+
+fn read_events(after: u64, limit: usize) -> Result<Vec<Event>, Failure> {
+    let rows = Connection::current()?.rows(EVENTS, &[integer(after), integer(limit)])?;
+    rows.map(event).collect()
 }
 
 fn event(mut row: Row) -> Result<Event, Failure> {
@@ -119,14 +118,4 @@ fn event(mut row: Row) -> Result<Event, Failure> {
         unsettled: row.unsigned()?,
         envelope: row.blob()?,
     })
-}
-
-impl From<Failure> for Error {
-    fn from(failure: Failure) -> Self {
-        match failure {
-            Failure::Unavailable(text) => Self::Unavailable(text),
-            Failure::NewerSchema(version) => Self::NewerSchema(version),
-            Failure::Other(text) => Self::Other(text),
-        }
-    }
 }

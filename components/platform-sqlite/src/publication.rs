@@ -1,19 +1,14 @@
 //! Events, published to the subscriptions of their topics.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
+use emporium_adapter::{Failure, bindings::journal::Event, wakes::Wakes};
 use spin_sdk::sqlite::Value;
 
 use crate::{
-    bindings::journal::{CommitError, Event},
     connection::Connection,
-    failure::Failure,
-    journal::within,
-    names::{check_key, check_topic},
-    row::{integer, optional_text, text},
+    row::{integer, optional_integer, optional_text, text},
 };
-
-const LARGEST_ENVELOPE: usize = 256 << 10;
 
 /// A topic is idle for a subscription that has nothing ready: its consumer may
 /// have stopped looking.
@@ -37,12 +32,13 @@ const PUBLISH: &str = "INSERT INTO events
 
 /// One with a key that is held waits for its turn. Also a delayed one holds its
 /// key: the order of commit counts, not the order of falling due.
-const OWE: &str = "INSERT INTO deliveries (subscription, event, subject, state, due_ms)
+const OWE: &str = "INSERT INTO deliveries
+        (subscription, event, subject, state, due_ms, first_due_ms)
     SELECT s.id, ?2, ?3, iif(?3 IS NOT NULL AND EXISTS (
         SELECT 1 FROM deliveries AS d
         WHERE d.subscription = s.id AND d.subject = ?3
             AND d.subject IS NOT NULL AND d.state <= 3
-    ), 4, 1), ?4
+    ), 4, 1), ?4, ?4
     FROM subscriptions AS s WHERE s.topic = ?1";
 
 /// The topics that a transaction publishes to, as they were before.
@@ -51,26 +47,15 @@ pub(crate) struct Topics {
     known: HashMap<String, Topic>,
 }
 
+/// Where in a trace an event was published, if in one.
+type Cause = Option<String>;
+
 struct Topic {
     id: i64,
     subscribed: bool,
     idle: bool,
-    /// Whether something was published that is due.
-    busy_now: bool,
-}
-
-pub(crate) fn check(event: &Event) -> Result<(), CommitError> {
-    check_key("event id", &event.id)?;
-    check_topic(&event.topic)?;
-    check_key("kind", &event.kind)?;
-    if let Some(subject) = &event.subject {
-        check_key("subject", subject)?;
-    }
-    within(
-        "envelope of an event",
-        event.envelope.len(),
-        LARGEST_ENVELOPE,
-    )
+    /// The first event that was published and is due, if there is one.
+    busy_with: Option<Cause>,
 }
 
 impl Topics {
@@ -89,7 +74,7 @@ impl Topics {
                 text(&event.kind),
                 optional_text(event.subject.as_deref()),
                 integer(now),
-                event.not_before_ms.map_or(Value::Null, integer),
+                optional_integer(event.not_before_ms),
                 Value::Blob(event.envelope.clone()),
             ],
         )?;
@@ -97,7 +82,9 @@ impl Topics {
             return Ok(());
         };
         let due = event.not_before_ms.unwrap_or(now).max(now);
-        topic.busy_now |= due == now;
+        if due == now && topic.busy_with.is_none() {
+            topic.busy_with = Some(event.traceparent.clone());
+        }
         if topic.subscribed {
             connection.execute(
                 OWE,
@@ -113,12 +100,11 @@ impl Topics {
     }
 
     /// Those that had nothing to do before, and now have.
-    pub(crate) fn into_idle(self) -> BTreeSet<String> {
-        let woken = self
-            .known
-            .into_iter()
-            .filter(|(_, topic)| topic.idle && topic.busy_now);
-        woken.map(|(name, _)| name).collect()
+    pub(crate) fn into_wakes(self) -> Wakes {
+        let woken = self.known.into_iter().filter(|(_, topic)| topic.idle);
+        woken
+            .filter_map(|(name, topic)| Some((name, topic.busy_with?)))
+            .collect()
     }
 
     fn find(
@@ -148,7 +134,7 @@ impl Topic {
                 id,
                 subscribed,
                 idle,
-                busy_now: false,
+                busy_with: None,
             });
         }
         let id = create_topic(connection, name)?;
@@ -156,7 +142,7 @@ impl Topic {
             id,
             subscribed: false,
             idle: true,
-            busy_now: false,
+            busy_with: None,
         })
     }
 }

@@ -1,8 +1,7 @@
 //! Values on their way into statements, and out of rows.
 
+use emporium_adapter::Failure;
 use spin_sdk::sqlite::{RowResult, Value};
-
-use crate::failure::Failure;
 
 /// SQLite's integers are signed: moments and counters beyond that are as good as
 /// the end of time.
@@ -12,6 +11,10 @@ pub(crate) fn integer(value: impl TryInto<i64>) -> Value {
 
 pub(crate) fn text(value: &str) -> Value {
     Value::Text(value.to_owned())
+}
+
+pub(crate) fn optional_integer(value: Option<impl TryInto<i64>>) -> Value {
+    value.map_or(Value::Null, integer)
 }
 
 pub(crate) fn optional_text(value: Option<&str>) -> Value {

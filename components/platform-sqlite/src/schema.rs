@@ -4,13 +4,12 @@
 //! runs in a transaction that looks at the count again, so several processes may
 //! start at once.
 
-use crate::{
-    connection::{Connection, Durability},
-    failure::Failure,
-};
+use emporium_adapter::Failure;
+
+use crate::connection::{Connection, Durability};
 
 /// The steps from version N to version N + 1. Never change one: add one.
-const MIGRATIONS: [&[&str]; 1] = [V1];
+const MIGRATIONS: [&[&str]; 2] = [V1, V2];
 
 /// What this adapter reads and writes.
 pub(crate) const VERSION: u32 = MIGRATIONS.len() as u32;
@@ -129,6 +128,57 @@ const V1: &[&str] = &[
     "CREATE INDEX deliveries_waiting ON deliveries (subscription, subject, event)
         WHERE state = 4",
     "CREATE INDEX deliveries_dead ON deliveries (died_ms) WHERE died_ms IS NOT NULL",
+];
+
+const V2: &[&str] = &[
+    // A pause without an end lasts until somebody resumes the subscription.
+    "ALTER TABLE subscriptions ADD COLUMN pause_after INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE subscriptions ADD COLUMN pause_ms INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE subscriptions ADD COLUMN deaths_in_a_row INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE subscriptions ADD COLUMN paused_ms INTEGER",
+    "ALTER TABLE subscriptions ADD COLUMN paused_until_ms INTEGER",
+    "ALTER TABLE subscriptions ADD COLUMN pause_reason TEXT",
+    // How long deliveries took from when they first fell due until they were
+    // settled, in all and by bucket of the histogram.
+    "ALTER TABLE subscriptions ADD COLUMN latency_ms INTEGER NOT NULL DEFAULT 0",
+    "CREATE TABLE latencies (
+        subscription INTEGER NOT NULL,
+        bucket INTEGER NOT NULL,
+        count INTEGER NOT NULL,
+        PRIMARY KEY (subscription, bucket)
+    ) STRICT, WITHOUT ROWID",
+    "ALTER TABLE deliveries ADD COLUMN first_due_ms INTEGER NOT NULL DEFAULT 0",
+    "UPDATE deliveries SET first_due_ms = (
+        SELECT max(published_ms, coalesce(not_before_ms, 0)) FROM events WHERE sequence = event
+    )",
+    // These have all that the reports count, so that those read no delivery.
+    "DROP INDEX deliveries_due",
+    "CREATE INDEX deliveries_due ON deliveries (subscription, due_ms, id, state)
+        WHERE state <= 2",
+    "DROP INDEX deliveries_waiting",
+    "CREATE INDEX deliveries_waiting ON deliveries (subscription, subject, event, due_ms)
+        WHERE state = 4",
+    // Who holds the lease, or held the latest one.
+    "ALTER TABLE deliveries ADD COLUMN worker TEXT",
+    "CREATE INDEX deliveries_held ON deliveries (worker)
+        WHERE worker IS NOT NULL AND state = 2",
+    "CREATE TABLE workers (
+        id TEXT PRIMARY KEY,
+        address TEXT,
+        since_ms INTEGER NOT NULL,
+        in_flight INTEGER NOT NULL,
+        counters TEXT NOT NULL,
+        seen_ms INTEGER NOT NULL,
+        gone_ms INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID",
+    "CREATE TABLE units (
+        id TEXT PRIMARY KEY,
+        committed_ms INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID",
+    "CREATE INDEX units_by_time ON units (committed_ms)",
+    // One row: when the time was looked at last.
+    "CREATE TABLE clock (last_ms INTEGER NOT NULL) STRICT",
+    "INSERT INTO clock (last_ms) VALUES (0)",
 ];
 
 /// Bring the database up to date.

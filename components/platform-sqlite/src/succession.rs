@@ -1,8 +1,10 @@
 //! Who comes next when a delivery leaves its ordering key, and how one dies.
 
+use emporium_adapter::{Failure, Terms, reason::shorten};
+
 use crate::{
     connection::Connection,
-    failure::Failure,
+    pauses,
     row::{integer, text},
 };
 
@@ -14,9 +16,6 @@ const PROMOTE: &str = "UPDATE deliveries SET state = 1 WHERE id = (
 const DIE: &str = "UPDATE deliveries
     SET state = iif(?2 AND subject IS NOT NULL, 3, 5), died_ms = ?3, reason = ?4
     WHERE id = ?1";
-
-/// How much of a reason is kept.
-const REASON_BYTES: usize = 4096;
 
 /// Let the next delivery go that waits for this key.
 pub(crate) fn promote(
@@ -35,49 +34,29 @@ pub(crate) struct Dying<'a> {
     pub(crate) delivery: u64,
     pub(crate) subscription: i64,
     pub(crate) subject: Option<&'a str>,
-    /// Whether the policy keeps those behind it waiting.
-    pub(crate) blocks: bool,
+    pub(crate) terms: Terms,
 }
 
 impl Dying<'_> {
-    /// Make it a dead letter.
+    /// Make it a dead letter. Returns whether the subscription is paused then.
     pub(crate) fn die(
         &self,
         connection: &Connection,
         reason: &str,
         now: u64,
-    ) -> Result<(), Failure> {
+    ) -> Result<bool, Failure> {
         connection.execute(
             DIE,
             &[
                 integer(self.delivery),
-                integer(i64::from(self.blocks)),
+                integer(i64::from(self.terms.blocks)),
                 integer(now),
-                text(shorten(reason)),
+                text(&shorten(reason)),
             ],
         )?;
-        if self.blocks {
-            Ok(())
-        } else {
-            promote(connection, self.subscription, self.subject)
+        if !self.terms.blocks {
+            promote(connection, self.subscription, self.subject)?;
         }
-    }
-}
-
-/// As much of a reason as is kept.
-pub(crate) fn shorten(reason: &str) -> &str {
-    let end = reason.floor_char_boundary(REASON_BYTES);
-    reason.get(..end).unwrap_or(reason)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_long_reason_is_cut_between_characters() {
-        assert_eq!(shorten("why"), "why");
-        let reason = format!("x{}", "ü".repeat(REASON_BYTES));
-        assert_eq!(shorten(&reason).len(), REASON_BYTES - 1);
+        pauses::count_death(connection, self.subscription, self.terms, now)
     }
 }

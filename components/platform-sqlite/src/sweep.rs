@@ -1,12 +1,14 @@
 //! Housekeeping: what has been kept long enough is removed, a bit at a time, so
 //! that a sweep never holds the write lock for long.
 
+use emporium_adapter::{
+    Failure,
+    bindings::maintenance::{Retention, Swept},
+};
 use spin_sdk::sqlite::Value;
 
 use crate::{
-    bindings::maintenance::{Retention, Swept},
     connection::{Connection, Durability},
-    failure::Failure,
     row::integer,
     upload,
 };
@@ -27,6 +29,10 @@ const REMOVALS: &str = "DELETE FROM removals WHERE (collection, key) IN (
         SELECT collection, key FROM removals WHERE removed_ms <= ?1
         ORDER BY removed_ms LIMIT ?2
     )";
+const UNITS: &str = "DELETE FROM units WHERE id IN (
+        SELECT id FROM units WHERE committed_ms <= ?1
+        ORDER BY committed_ms LIMIT ?2
+    )";
 
 pub(crate) fn sweep(retention: Retention, now: u64) -> Result<Swept, Failure> {
     let connection = Connection::current()?;
@@ -35,6 +41,7 @@ pub(crate) fn sweep(retention: Retention, now: u64) -> Result<Swept, Failure> {
         events: sweep_rows(&connection, EVENTS, until(retention.events_ms))?,
         blobs: sweep_blobs(&connection, until(retention.blobs_ms))?,
         removals: sweep_rows(&connection, REMOVALS, until(retention.removals_ms))?,
+        units: sweep_rows(&connection, UNITS, until(retention.units_ms))?,
     })
 }
 

@@ -2,14 +2,17 @@
 
 use std::{cell::RefCell, mem};
 
+use emporium_adapter::{
+    Failure,
+    bindings::blobs::{Blob, Error},
+    blobs::void_upload,
+};
 use sha2::{Digest as _, Sha256};
 use spin_sdk::sqlite::Value;
 
 use crate::{
-    bindings::blobs::{Blob, Error},
     clock::now_ms,
     connection::{Connection, Durability},
-    failure::Failure,
     row::{integer, text},
 };
 
@@ -84,9 +87,7 @@ impl Upload {
     pub(crate) fn write(&self, content: &[u8]) -> Result<(), Error> {
         let mut progress = self.progress.borrow_mut();
         if progress.void {
-            return Err(Error::Other(
-                "the upload is void: an earlier write failed".into(),
-            ));
+            return Err(void_upload());
         }
         let size = progress.size + content.len() as u64;
         if size > self.limit {
@@ -103,9 +104,7 @@ impl Upload {
     pub(crate) fn finish(self) -> Result<Blob, Error> {
         let mut progress = self.progress.borrow_mut();
         if progress.void {
-            return Err(Error::Other(
-                "the upload is void: an earlier write failed".into(),
-            ));
+            return Err(void_upload());
         }
         Ok(progress.finish()?)
     }

@@ -2,25 +2,24 @@
 //!
 //! Each function returns `None` if the lease is lost. Nothing was written then.
 
-use std::collections::HashMap;
+use emporium_adapter::{
+    Failure, Terms,
+    bindings::deliveries::{Burial, Fate, Lease, Return},
+    reason::shorten,
+};
 
 use crate::{
-    bindings::deliveries::{Burial, Fate, Lease, Return},
     connection::Connection,
-    failure::Failure,
     row::{integer, text},
-    subscriptions::Terms,
-    succession::{Dying, promote, shorten},
+    subscriptions::read_terms,
+    succession::Dying,
 };
 
 /// A lease that ran out still counts, until the next claim takes it over.
 const FIND: &str = "SELECT d.subscription, d.subject, d.attempt - d.forgiven,
-        s.max_attempts, s.backoff_base_ms, s.backoff_cap_ms, s.blocks
+        s.max_attempts, s.backoff_base_ms, s.backoff_cap_ms, s.blocks, s.pause_after, s.pause_ms
     FROM deliveries AS d JOIN subscriptions AS s ON s.id = d.subscription
     WHERE d.id = ?1 AND d.attempt = ?2 AND d.state = 2";
-const SETTLE: &str = "DELETE FROM deliveries WHERE id = ?1 AND attempt = ?2 AND state = 2
-    RETURNING subscription, subject";
-const COUNT_SETTLED: &str = "UPDATE subscriptions SET settled = settled + ?2 WHERE id = ?1";
 const EXTEND: &str = "UPDATE deliveries SET due_ms = ?3
     WHERE id = ?1 AND attempt = ?2 AND state = 2 RETURNING id";
 const RELEASE: &str = "UPDATE deliveries SET state = 1, due_ms = ?2, reason = ?3 WHERE id = ?1";
@@ -33,37 +32,6 @@ struct Leased {
     subject: Option<String>,
     attempts: u32,
     terms: Terms,
-}
-
-/// How many deliveries of each subscription a transaction has settled.
-#[derive(Default)]
-pub(crate) struct Settled {
-    counts: HashMap<i64, u64>,
-}
-
-impl Settled {
-    /// End a delivery for good. Returns whether the lease held.
-    pub(crate) fn settle(
-        &mut self,
-        connection: &Connection,
-        lease: Lease,
-    ) -> Result<bool, Failure> {
-        let settled = [integer(lease.delivery), integer(lease.attempt)];
-        let Some(mut row) = connection.row(SETTLE, &settled)? else {
-            return Ok(false);
-        };
-        let subscription = row.integer()?;
-        promote(connection, subscription, row.optional_text()?.as_deref())?;
-        *self.counts.entry(subscription).or_default() += 1;
-        Ok(true)
-    }
-
-    pub(crate) fn count(&self, connection: &Connection) -> Result<(), Failure> {
-        for (subscription, count) in &self.counts {
-            connection.execute(COUNT_SETTLED, &[integer(*subscription), integer(*count)])?;
-        }
-        Ok(())
-    }
 }
 
 /// Whether a lease is still good.
@@ -96,16 +64,14 @@ pub(crate) fn release(
         leased.dying().die(connection, &back.reason, now)?;
         return Ok(Some(Fate::Dead));
     }
-    let wait = back.retry_after_ms.unwrap_or_else(|| {
-        leased
-            .terms
-            .backoff_ms(leased.attempts, rand::random_range(-1.0..=1.0))
-    });
+    let wait = back
+        .retry_after_ms
+        .unwrap_or_else(|| leased.terms.backoff_ms(leased.attempts));
     let due = now.saturating_add(wait).min(i64::MAX as u64);
     let returned = [
         integer(leased.delivery),
         integer(due),
-        text(shorten(&back.reason)),
+        text(&shorten(&back.reason)),
     ];
     connection.execute(RELEASE, &returned)?;
     count_retried(connection, leased.subscription)?;
@@ -139,7 +105,7 @@ fn find(connection: &Connection, lease: Lease) -> Result<Option<Leased>, Failure
         subscription: row.integer()?,
         subject: row.optional_text()?,
         attempts: row.unsigned()?,
-        terms: Terms::read(&mut row)?,
+        terms: read_terms(&mut row)?,
     }))
 }
 
@@ -149,7 +115,7 @@ impl Leased {
             delivery: self.delivery,
             subscription: self.subscription,
             subject: self.subject.as_deref(),
-            blocks: self.terms.blocks,
+            terms: self.terms,
         }
     }
 }
