@@ -31,7 +31,8 @@ mod sweep;
 
 mod workers;
 
-struct Component;
+/// The adapter.
+pub struct Component;
 
 // The names of exports have colons, which linkers of other targets do not take.
 #[cfg(target_arch = "wasm32")]
