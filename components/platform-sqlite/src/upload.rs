@@ -37,7 +37,7 @@ const DISCARD_CHUNKS: &str = "DELETE FROM chunks WHERE id >= ?1 AND id < ?2";
 const DISCARD_BLOB: &str = "DELETE FROM blobs WHERE id = ?1";
 
 /// An unfinished upload. Less than a chunk of it is in memory.
-pub(crate) struct Upload {
+pub struct Upload {
     limit: u64,
     progress: RefCell<Progress>,
 }
