@@ -1,0 +1,453 @@
+-- Units of work, committed: one call, one transaction, one round trip.
+
+-- Publish events that are not there yet, and owe them to the subscriptions of
+-- their topics. Returns the topics that had nothing to do, and now have, with
+-- the position in a trace of an event that changed that.
+CREATE FUNCTION emporium_1.publish(
+    p_topic text[], p_event_topic int[], p_event_id text[], p_kind text[], p_subject text[],
+    p_not_before bigint[], p_trace text[], p_at int[], p_bytes int[], p_heap bytea, p_now bigint,
+    OUT woken text[], OUT trace text[]
+) LANGUAGE plpgsql
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off
+SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off
+AS $$
+DECLARE
+    v_topics int[];
+    v_sequence bigint[];
+    v_topic int[];
+    v_subject text[];
+    v_due bigint[];
+    v_trace text[];
+    v_owed bigint[];
+    v_idle int[];
+BEGIN
+    v_topics := ARRAY(
+        SELECT (SELECT t.id FROM emporium.topics AS t WHERE t.name = w.name)
+        FROM unnest(p_topic) WITH ORDINALITY AS w (name, n) ORDER BY w.n
+    );
+    IF array_position(v_topics, NULL) IS NOT NULL THEN
+        INSERT INTO emporium.topics (name)
+        SELECT name FROM unnest(p_topic) AS name ORDER BY name ON CONFLICT DO NOTHING;
+        v_topics := ARRAY(
+            SELECT (SELECT t.id FROM emporium.topics AS t WHERE t.name = w.name)
+            FROM unnest(p_topic) WITH ORDINALITY AS w (name, n) ORDER BY w.n
+        );
+    END IF;
+    -- Against `subscribe`. Publishers do not wait for each other.
+    PERFORM pg_advisory_xact_lock_shared(1701667184, id)
+    FROM (SELECT id FROM unnest(v_topics) AS id ORDER BY id) AS t;
+
+    WITH published AS (
+        INSERT INTO emporium.events
+            (id, topic, kind, subject, published_ms, not_before_ms, envelope)
+        SELECT e.id, v_topics[e.topic], e.kind, e.subject, p_now, e.not_before,
+            substring(p_heap FROM e.at FOR e.bytes)
+        FROM unnest(p_event_topic, p_event_id, p_kind, p_subject, p_not_before, p_at, p_bytes)
+            WITH ORDINALITY AS e (topic, id, kind, subject, not_before, at, bytes, n)
+        ORDER BY e.n
+        ON CONFLICT (id) DO NOTHING
+        RETURNING sequence, topic, subject, greatest(not_before_ms, published_ms) AS due
+    )
+    SELECT array_agg(sequence ORDER BY sequence), array_agg(topic ORDER BY sequence),
+        array_agg(subject ORDER BY sequence), array_agg(due ORDER BY sequence)
+    INTO v_sequence, v_topic, v_subject, v_due FROM published;
+    IF v_sequence IS NULL THEN
+        RETURN;
+    END IF;
+
+    -- A topic is idle for a subscription of which nothing recent is ready: its
+    -- consumer may have stopped looking. To look at all that is not recent would
+    -- mean to walk over everything that vacuum has not yet removed.
+    SELECT array_agg(t.id) INTO v_idle
+    FROM (SELECT DISTINCT topic AS id FROM unnest(v_topic, v_due) AS e (topic, due)
+          WHERE due <= p_now) AS t
+    WHERE NOT EXISTS (SELECT 1 FROM emporium.subscriptions AS s WHERE s.topic = t.id)
+        OR EXISTS (
+            SELECT 1 FROM emporium.subscriptions AS s
+            WHERE s.topic = t.id AND NOT EXISTS (
+                SELECT 1 FROM emporium.deliveries AS d
+                WHERE d.id >= ((s.id::bigint << 44) | greatest(v_sequence[1] - 64, 0))
+                    AND d.id < ((s.id::bigint << 44) | v_sequence[1])
+                    AND NOT d.leased AND d.free_ms <= p_now
+            )
+        );
+
+    WITH owed AS (
+        SELECT (s.id::bigint << 44) | e.sequence AS id, e.subject, e.due
+        FROM unnest(v_sequence, v_topic, v_subject, v_due) AS e (sequence, topic, subject, due)
+        JOIN emporium.subscriptions AS s ON s.topic = e.topic
+    )
+    SELECT array_agg(id ORDER BY id), array_agg(subject ORDER BY id), array_agg(due ORDER BY id)
+    INTO v_owed, v_subject, v_due FROM owed;
+    IF v_owed IS NOT NULL THEN
+        PERFORM emporium_1.enter(v_owed, v_subject, v_due, v_due,
+            array_fill(0, ARRAY[cardinality(v_owed)]), array_fill(0, ARRAY[cardinality(v_owed)]),
+            p_now);
+    END IF;
+
+    IF v_idle IS NOT NULL THEN
+        SELECT array_agg(p_topic[t.n]), array_agg((
+            SELECT e.trace FROM unnest(p_event_topic, p_trace) AS e (topic, trace)
+            WHERE e.topic = t.n AND e.trace IS NOT NULL LIMIT 1
+        ))
+        INTO woken, trace
+        FROM unnest(v_topics) WITH ORDINALITY AS t (id, n) WHERE t.id = ANY (v_idle);
+    END IF;
+END $$;
+
+-- Commit units, none of which writes a document, settles a delivery or has an id
+-- that another of them does.
+--
+-- Everything comes in columns; a number of a unit or a write is its place, from
+-- 1. Values of documents and envelopes lie one behind the other in `p_heap`.
+-- `p_expected` is 0 for `absent`, -1 for `any`, a version otherwise.
+--
+-- Returns the version of each write, and for each unit that was refused why:
+-- the write that is in conflict and the version found (0 for none), or the
+-- digest that is missing, or neither of them and `repeated` or not: then the
+-- lease is lost.
+--
+-- A document that another transaction created a moment ago cannot be seen here,
+-- and only stops the insertion. Then this raises EM001, and is called again.
+CREATE FUNCTION emporium_1.commit(
+    p_unit_id text[],
+    p_lease_unit int[], p_lease_id bigint[], p_lease_attempt int[],
+    p_write_unit int[], p_write_puts int[], p_collection text[], p_key text[],
+    p_expected bigint[], p_value_at int[], p_value_bytes int[],
+    p_entry_write int[], p_entry text[], p_blob_write int[], p_blob text[],
+    p_topic text[], p_event_unit int[], p_event_topic int[], p_event_id text[],
+    p_kind text[], p_subject text[], p_not_before bigint[], p_trace text[],
+    p_event_at int[], p_event_bytes int[], p_heap bytea,
+    OUT version bigint[], OUT refused int[], OUT repeated int[], OUT conflicting int[],
+    OUT found_version bigint[], OUT missing text[], OUT woken text[], OUT trace text[]
+) LANGUAGE plpgsql
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_bitmapscan = off
+SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off
+AS $$
+#variable_conflict use_column
+DECLARE
+    v_now bigint := emporium.now_ms();
+    v_noted text[];
+    v_seen int[];
+    v_before bigint[];
+    v_settled bigint[];
+    v_owed bigint[];
+    v_lane_subscription int[];
+    v_lane_subject text[];
+    v_base bigint[];
+    v_rows bigint;
+BEGIN
+    refused := '{}';
+    repeated := '{}';
+    conflicting := '{}';
+    found_version := '{}';
+    missing := '{}';
+    version := '{}';
+
+    IF cardinality(p_unit_id) > 0 THEN
+        WITH noted AS (
+            INSERT INTO emporium.units (id, committed_ms)
+            SELECT id, v_now FROM unnest(p_unit_id) AS id WHERE id IS NOT NULL ORDER BY id
+            ON CONFLICT DO NOTHING RETURNING id
+        )
+        SELECT coalesce(array_agg(id), '{}') INTO v_noted FROM noted;
+        SELECT coalesce(array_agg(u.n::int), '{}'), coalesce(array_agg(1), '{}'),
+            coalesce(array_agg(0), '{}'), coalesce(array_agg(0::bigint), '{}'),
+            coalesce(array_agg(NULL::text), '{}')
+        INTO refused, repeated, conflicting, found_version, missing
+        FROM unnest(p_unit_id) WITH ORDINALITY AS u (id, n)
+        WHERE u.id IS NOT NULL AND u.id <> ALL (v_noted);
+    END IF;
+
+    -- Documents that are expected to exist, or may, are locked and looked at.
+    IF cardinality(p_collection) > 0 THEN
+        v_before := array_fill(NULL::bigint, ARRAY[cardinality(p_collection)]);
+        WITH there AS MATERIALIZED (
+            SELECT w.n::int AS n, d.version
+            FROM unnest(p_collection, p_key) WITH ORDINALITY AS w (collection, key, n)
+            JOIN emporium.documents AS d ON d.collection = w.collection AND d.key = w.key
+            ORDER BY d.collection, d.key
+            FOR UPDATE OF d
+        ), conflict AS (
+            SELECT w.unit, w.n::int AS n, t.version
+            FROM unnest(p_write_unit, p_expected) WITH ORDINALITY AS w (unit, expected, n)
+            LEFT JOIN there AS t ON t.n = w.n
+            WHERE (w.expected = 0 AND t.n IS NOT NULL)
+                OR (w.expected > 0 AND t.version IS DISTINCT FROM w.expected)
+        ), first AS (
+            SELECT DISTINCT ON (unit) unit, n, version FROM conflict
+            WHERE unit <> ALL (refused) ORDER BY unit, n
+        )
+        SELECT
+            (SELECT array_agg(t.n) FROM there AS t),
+            (SELECT array_agg(t.version) FROM there AS t),
+            refused || coalesce(array_agg(unit), '{}'),
+            repeated || coalesce(array_agg(0), '{}'),
+            conflicting || coalesce(array_agg(n), '{}'),
+            found_version || coalesce(array_agg(coalesce(version, 0)), '{}'),
+            missing || coalesce(array_agg(NULL::text), '{}')
+        INTO v_seen, v_settled, refused, repeated, conflicting, found_version, missing
+        FROM first;
+        IF v_seen IS NOT NULL THEN
+            FOR i IN 1 .. cardinality(v_seen) LOOP
+                v_before[v_seen[i]] := v_settled[i];
+            END LOOP;
+        END IF;
+    END IF;
+
+    -- Blobs are kept from being swept from here on.
+    IF cardinality(p_blob) > 0 THEN
+        PERFORM 1 FROM emporium.blobs WHERE digest = ANY (p_blob) ORDER BY id FOR UPDATE;
+        WITH absent AS (
+            SELECT DISTINCT ON (p_write_unit[b.write]) p_write_unit[b.write] AS unit, b.digest
+            FROM unnest(p_blob_write, p_blob) WITH ORDINALITY AS b (write, digest, n)
+            WHERE p_write_unit[b.write] <> ALL (refused)
+                AND NOT EXISTS (SELECT 1 FROM emporium.blobs WHERE digest = b.digest)
+            ORDER BY p_write_unit[b.write], b.n
+        )
+        SELECT refused || coalesce(array_agg(unit), '{}'),
+            repeated || coalesce(array_agg(0), '{}'),
+            conflicting || coalesce(array_agg(0), '{}'),
+            found_version || coalesce(array_agg(0::bigint), '{}'),
+            missing || coalesce(array_agg(digest), '{}')
+        INTO refused, repeated, conflicting, found_version, missing FROM absent;
+    END IF;
+
+    IF cardinality(p_lease_id) > 0 THEN
+        -- A unit that is committed again fails at the versions it wrote itself.
+        -- What its author must know is that the work is done.
+        IF cardinality(refused) > 0 THEN
+            FOR i IN 1 .. cardinality(refused) LOOP
+                CONTINUE WHEN repeated[i] = 1 OR NOT refused[i] = ANY (p_lease_unit);
+                PERFORM 1 FROM unnest(p_lease_unit, p_lease_id, p_lease_attempt)
+                    AS l (unit, id, attempt)
+                JOIN emporium.deliveries AS d
+                    ON d.id = l.id AND d.leased AND d.attempt = l.attempt
+                WHERE l.unit = refused[i];
+                IF NOT FOUND THEN
+                    conflicting[i] := 0;
+                    missing[i] := NULL;
+                END IF;
+            END LOOP;
+        END IF;
+        WITH settled AS (
+            DELETE FROM emporium.deliveries AS d
+            USING unnest(p_lease_unit, p_lease_id, p_lease_attempt) AS l (unit, id, attempt)
+            WHERE d.id = l.id AND d.leased AND d.attempt = l.attempt
+                AND l.unit <> ALL (refused)
+            RETURNING l.unit, d.id, d.owed_ms, d.subject
+        )
+        SELECT array_agg(unit), array_agg(id), array_agg(owed_ms),
+            array_agg((id >> 44)::int) FILTER (WHERE subject IS NOT NULL),
+            array_agg(subject) FILTER (WHERE subject IS NOT NULL)
+        INTO v_seen, v_settled, v_owed, v_lane_subscription, v_lane_subject
+        FROM settled;
+        IF coalesce(cardinality(v_seen), 0) < cardinality(p_lease_id) THEN
+            SELECT refused || coalesce(array_agg(unit), '{}'),
+                repeated || coalesce(array_agg(0), '{}'),
+                conflicting || coalesce(array_agg(0), '{}'),
+                found_version || coalesce(array_agg(0::bigint), '{}'),
+                missing || coalesce(array_agg(NULL::text), '{}')
+            INTO refused, repeated, conflicting, found_version, missing
+            FROM unnest(p_lease_unit) AS unit
+            WHERE unit <> ALL (refused) AND unit <> ALL (coalesce(v_seen, '{}'));
+        END IF;
+        IF v_lane_subject IS NOT NULL THEN
+            PERFORM emporium_1.leave(v_lane_subscription, v_lane_subject, v_now);
+        END IF;
+        IF v_settled IS NOT NULL THEN
+            PERFORM emporium_1.count_settled(v_settled, v_owed, v_now);
+        END IF;
+    END IF;
+    IF v_noted <> '{}' AND cardinality(refused) > 0 THEN
+        DELETE FROM emporium.units WHERE id = ANY (v_noted) AND id IN (
+            SELECT p_unit_id[r] FROM unnest(refused) AS r
+        );
+    END IF;
+
+    IF cardinality(p_collection) > 0 THEN
+        -- What the documents let go of.
+        IF cardinality(array_remove(v_before, NULL)) > 0 THEN
+            PERFORM emporium_1.drop_related(p_collection, p_key, v_before, p_write_unit, refused,
+                p_write_puts, p_entry_write, p_entry, p_blob_write, p_blob, v_now);
+            DELETE FROM emporium.documents AS d
+            USING unnest(p_collection, p_key, p_write_unit, p_write_puts)
+                AS w (collection, key, unit, puts)
+            WHERE d.collection = w.collection AND d.key = w.key
+                AND w.puts = 0 AND w.unit <> ALL (refused);
+            UPDATE emporium.documents AS d
+            SET version = d.version + 1, updated_ms = v_now,
+                value = substring(p_heap FROM w.at FOR w.bytes),
+                entries = coalesce(r.entries, '{}'), blobs = coalesce(r.blobs, '{}')
+            FROM unnest(p_collection, p_key, p_write_unit, p_write_puts, p_value_at, p_value_bytes)
+                WITH ORDINALITY AS w (collection, key, unit, puts, at, bytes, n),
+            LATERAL (
+                SELECT (SELECT array_agg(e.part ORDER BY e.n) FROM unnest(p_entry)
+                            WITH ORDINALITY AS e (part, n)
+                        WHERE p_entry_write[((e.n + 1) / 2)::int] = w.n) AS entries,
+                    (SELECT array_agg(b.digest) FROM unnest(p_blob_write, p_blob)
+                        AS b (write, digest) WHERE b.write = w.n) AS blobs
+            ) AS r
+            WHERE d.collection = w.collection AND d.key = w.key
+                AND w.puts = 1 AND w.unit <> ALL (refused);
+            INSERT INTO emporium.removals (collection, key, version, removed_ms)
+            SELECT w.collection, w.key, w.before + 1, v_now
+            FROM unnest(p_collection, p_key, p_write_unit, p_write_puts, v_before)
+                AS w (collection, key, unit, puts, before)
+            WHERE w.puts = 0 AND w.before IS NOT NULL AND w.unit <> ALL (refused);
+        END IF;
+
+        -- Documents that are new, or were never there. Removed ones go on from
+        -- their version.
+        v_base := array_fill(0::bigint, ARRAY[cardinality(p_collection)]);
+        WITH removed AS MATERIALIZED (
+            SELECT w.n::int AS n, w.puts, r.version, r.collection, r.key
+            FROM unnest(p_collection, p_key, p_write_unit, p_write_puts, v_before)
+                WITH ORDINALITY AS w (collection, key, unit, puts, before, n)
+            JOIN emporium.removals AS r ON r.collection = w.collection AND r.key = w.key
+            WHERE w.before IS NULL AND w.unit <> ALL (refused)
+        ), gone AS (
+            DELETE FROM emporium.removals AS r USING removed AS d
+            WHERE r.collection = d.collection AND r.key = d.key AND d.puts = 1
+        )
+        SELECT array_agg(n), array_agg(r.version) INTO v_seen, v_settled FROM removed AS r;
+        FOR i IN 1 .. coalesce(cardinality(v_seen), 0) LOOP
+            v_base[v_seen[i]] := v_settled[i];
+        END LOOP;
+        WITH written AS (
+            INSERT INTO emporium.documents
+                (collection, key, version, created_ms, updated_ms, entries, blobs, value)
+            SELECT w.collection, w.key, w.base + 1, v_now, v_now,
+                CASE WHEN p_entry = '{}' THEN '{}' ELSE coalesce((
+                    SELECT array_agg(e.part ORDER BY e.n) FROM unnest(p_entry)
+                        WITH ORDINALITY AS e (part, n)
+                    WHERE p_entry_write[((e.n + 1) / 2)::int] = w.n), '{}') END,
+                CASE WHEN p_blob = '{}' THEN '{}' ELSE coalesce((
+                    SELECT array_agg(b.digest) FROM unnest(p_blob_write, p_blob)
+                        AS b (write, digest) WHERE b.write = w.n), '{}') END,
+                substring(p_heap FROM w.at FOR w.bytes)
+            FROM unnest(p_collection, p_key, p_write_unit, p_write_puts, v_before, v_base,
+                    p_value_at, p_value_bytes)
+                WITH ORDINALITY AS w (collection, key, unit, puts, before, base, at, bytes, n)
+            WHERE w.before IS NULL AND w.puts = 1 AND w.unit <> ALL (refused)
+            ORDER BY w.collection, w.key
+            ON CONFLICT DO NOTHING
+            RETURNING 1
+        )
+        SELECT count(*) INTO v_rows FROM written;
+        IF v_rows < (
+            SELECT count(*) FROM unnest(p_write_unit, p_write_puts, v_before)
+                AS w (unit, puts, before)
+            WHERE w.before IS NULL AND w.puts = 1 AND w.unit <> ALL (refused)
+        ) THEN
+            RAISE EXCEPTION 'a document was created meanwhile' USING ERRCODE = 'EM001';
+        END IF;
+        version := ARRAY(
+            SELECT coalesce(w.before + 1, w.base + w.puts)
+            FROM unnest(v_before, v_base, p_write_puts) WITH ORDINALITY
+                AS w (before, base, puts, n)
+            ORDER BY w.n
+        );
+
+        IF cardinality(p_entry_write) > 0 THEN
+            INSERT INTO emporium.entries (collection, name, value, key)
+            SELECT DISTINCT p_collection[e.write], p_entry[e.n * 2 - 1], p_entry[e.n * 2], p_key[e.write]
+            FROM unnest(p_entry_write) WITH ORDINALITY AS e (write, n)
+            WHERE p_write_unit[e.write] <> ALL (refused)
+            ORDER BY 1, 2, 3, 4
+            ON CONFLICT DO NOTHING;
+        END IF;
+        IF cardinality(p_blob) > 0 THEN
+            INSERT INTO emporium.blob_references (blob, collection, key)
+            SELECT DISTINCT b.id, p_collection[r.write], p_key[r.write]
+            FROM unnest(p_blob_write, p_blob) AS r (write, digest)
+            JOIN emporium.blobs AS b ON b.digest = r.digest
+            WHERE p_write_unit[r.write] <> ALL (refused)
+            ORDER BY 1, 2, 3
+            ON CONFLICT DO NOTHING;
+            UPDATE emporium.blobs SET unreferenced_ms = NULL
+            WHERE unreferenced_ms IS NOT NULL AND digest IN (
+                SELECT digest FROM unnest(p_blob_write, p_blob) AS r (write, digest)
+                WHERE p_write_unit[r.write] <> ALL (refused)
+            );
+        END IF;
+    END IF;
+
+    IF cardinality(p_event_id) > 0 THEN
+        IF cardinality(refused) > 0 THEN
+            SELECT array_agg(topic ORDER BY n), array_agg(id ORDER BY n), array_agg(kind ORDER BY n),
+                array_agg(subject ORDER BY n), array_agg(not_before ORDER BY n),
+                array_agg(trace ORDER BY n), array_agg(at ORDER BY n), array_agg(bytes ORDER BY n)
+            INTO p_event_topic, p_event_id, p_kind, p_subject, p_not_before, p_trace, p_event_at,
+                p_event_bytes
+            FROM unnest(p_event_unit, p_event_topic, p_event_id, p_kind, p_subject, p_not_before,
+                    p_trace, p_event_at, p_event_bytes)
+                WITH ORDINALITY AS e (unit, topic, id, kind, subject, not_before, trace, at, bytes, n)
+            WHERE e.unit <> ALL (refused);
+        END IF;
+        IF p_event_id IS NOT NULL THEN
+            SELECT p.woken, p.trace INTO woken, trace
+            FROM emporium_1.publish(p_topic, p_event_topic, p_event_id, p_kind, p_subject,
+                p_not_before, p_trace, p_event_at, p_event_bytes, p_heap, v_now) AS p;
+        END IF;
+    END IF;
+END $$;
+
+-- Remove the entries and references of documents that their next version does
+-- not have.
+CREATE FUNCTION emporium_1.drop_related(
+    p_collection text[], p_key text[], p_before bigint[], p_unit int[], p_refused int[],
+    p_puts int[], p_entry_write int[], p_entry text[], p_blob_write int[], p_blob text[],
+    p_now bigint
+) RETURNS void LANGUAGE plpgsql
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off
+SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off
+AS $$
+DECLARE
+    w record;
+    v_entries text[];
+    v_blobs text[];
+BEGIN
+    FOR w IN
+        SELECT u.n, d.collection, d.key, d.entries, d.blobs
+        FROM unnest(p_collection, p_key, p_before, p_unit) WITH ORDINALITY
+            AS u (collection, key, before, unit, n)
+        JOIN emporium.documents AS d ON d.collection = u.collection AND d.key = u.key
+        WHERE u.before IS NOT NULL AND u.unit <> ALL (p_refused)
+            AND (d.entries <> '{}' OR d.blobs <> '{}')
+        ORDER BY d.collection, d.key
+    LOOP
+        v_entries := ARRAY(
+            SELECT e.part FROM unnest(p_entry) WITH ORDINALITY AS e (part, n)
+            WHERE p_entry_write[((e.n + 1) / 2)::int] = w.n ORDER BY e.n
+        );
+        IF w.entries <> v_entries THEN
+            DELETE FROM emporium.entries AS e
+            USING (
+                SELECT w.entries[i * 2 - 1], w.entries[i * 2]
+                FROM generate_series(1, cardinality(w.entries) / 2) AS i
+                EXCEPT
+                SELECT v_entries[i * 2 - 1], v_entries[i * 2]
+                FROM generate_series(1, cardinality(v_entries) / 2) AS i
+            ) AS o (name, value)
+            WHERE e.collection = w.collection AND e.name = o.name AND e.value = o.value
+                AND e.key = w.key;
+        END IF;
+        v_blobs := ARRAY(
+            SELECT o.digest FROM unnest(w.blobs) AS o (digest)
+            WHERE o.digest NOT IN (
+                SELECT b.digest FROM unnest(p_blob_write, p_blob) AS b (write, digest)
+                WHERE b.write = w.n
+            )
+        );
+        IF v_blobs <> '{}' THEN
+            PERFORM 1 FROM emporium.blobs WHERE digest = ANY (v_blobs) ORDER BY id FOR UPDATE;
+            DELETE FROM emporium.blob_references AS r USING emporium.blobs AS b
+            WHERE b.digest = ANY (v_blobs) AND r.blob = b.id
+                AND r.collection = w.collection AND r.key = w.key;
+            UPDATE emporium.blobs AS b SET unreferenced_ms = p_now
+            WHERE b.digest = ANY (v_blobs)
+                AND NOT EXISTS (SELECT 1 FROM emporium.blob_references AS r WHERE r.blob = b.id);
+        END IF;
+    END LOOP;
+END $$;

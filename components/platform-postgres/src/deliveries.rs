@@ -1,0 +1,176 @@
+//! Deliveries, handed out and taken back.
+
+use std::{cell::RefCell, collections::HashMap};
+
+use emporium_adapter::{
+    Failure, Terms,
+    bindings::deliveries::{
+        Batch, Burial, Delivery, Error, Fate, Guest, Lease, Return, Subscription,
+    },
+    deliveries::{check_claim, check_lease_ms, check_wake},
+    reason::shorten,
+    wakes,
+};
+use spin_sdk::pg::wit::postgres::ParameterValue;
+
+use crate::{
+    Component, connection,
+    row::{integer, integers, optional_text, signed, small, smalls, text, texts},
+};
+
+const CLAIM: &str =
+    "SELECT * FROM emporium_1.claim($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)";
+const EXTEND: &str = "SELECT emporium_1.extend($1, $2, $3)";
+const RELEASE: &str = "SELECT * FROM emporium_1.release($1, $2, $3, $4)";
+const BURY: &str = "SELECT emporium_1.bury($1, $2, $3)";
+
+thread_local! {
+    /// Where the latest claim of each subscription (service, topic) ended.
+    static ENDED: RefCell<HashMap<(String, String), u64>> = RefCell::default();
+}
+
+impl Guest for Component {
+    async fn claim(
+        subscription: Subscription,
+        worker: Option<String>,
+        limit: u32,
+        lease_ms: u32,
+    ) -> Result<Batch, Error> {
+        check_claim(&subscription, worker.as_deref(), limit, lease_ms)?;
+        Ok(claim(subscription, worker, limit, lease_ms).await?)
+    }
+
+    async fn extend(leases: Vec<Lease>, lease_ms: u32) -> Vec<Result<(), Error>> {
+        if let Err(error) = check_lease_ms(lease_ms) {
+            return leases.iter().map(|_| Err(error.clone())).collect();
+        }
+        let mut parameters = columns(leases.iter().copied());
+        parameters.push(small(lease_ms));
+        each(leases.len(), held(EXTEND, parameters).await)
+    }
+
+    async fn release(returns: Vec<Return>) -> Vec<Result<Fate, Error>> {
+        let mut parameters = columns(returns.iter().map(|back| back.lease));
+        let waits = returns.iter().map(|back| back.retry_after_ms.map(signed));
+        parameters.push(ParameterValue::ArrayInt64(waits.collect()));
+        parameters.push(texts(returns.iter().map(|back| shorten(&back.reason))));
+        each(returns.len(), release(parameters).await)
+    }
+
+    async fn bury(burials: Vec<Burial>) -> Vec<Result<(), Error>> {
+        let mut parameters = columns(burials.iter().map(|burial| burial.lease));
+        parameters.push(texts(burials.iter().map(|burial| shorten(&burial.reason))));
+        each(burials.len(), held(BURY, parameters).await)
+    }
+
+    async fn wake(topic: String) -> Result<(), Error> {
+        check_wake(&topic)?;
+        Ok(wakes::publish(&topic, None).await?)
+    }
+}
+
+async fn claim(
+    subscription: Subscription,
+    worker: Option<String>,
+    limit: u32,
+    lease_ms: u32,
+) -> Result<Batch, Failure> {
+    let terms = Terms::from(subscription.policy);
+    let name = (subscription.service, subscription.topic);
+    let after = ENDED.with_borrow(|ended| ended.get(&name).copied());
+    let parameters = vec![
+        text(name.0.as_str()),
+        text(name.1.as_str()),
+        integer(terms.max_attempts),
+        integer(terms.backoff_base_ms),
+        integer(terms.backoff_cap_ms),
+        small(i32::from(terms.blocks)),
+        integer(terms.pause_after),
+        integer(terms.pause_ms),
+        optional_text(worker),
+        small(limit),
+        small(lease_ms),
+        integer(after.unwrap_or(0)),
+    ];
+    let mut row = connection::only_row(CLAIM, parameters).await?;
+    let ids: Vec<u64> = row.unsigneds()?;
+    let attempts: Vec<u32> = row.unsigneds()?;
+    let (event_ids, kinds, subjects) = (row.texts()?, row.texts()?, row.optional_texts()?);
+    let lengths: Vec<usize> = row.unsigneds()?;
+    let envelopes = row.optional_bytes()?.unwrap_or_default();
+    let next_due_in_ms = row.optional_unsigned()?;
+    ENDED.with_borrow_mut(|ended| match ids.last() {
+        Some(last) => ended.insert(name, *last),
+        None => ended.remove(&name),
+    });
+    let mut rest = envelopes.as_slice();
+    let events = event_ids.into_iter().zip(kinds).zip(subjects);
+    let leases = ids.into_iter().zip(attempts);
+    let deliveries = leases.zip(events).zip(lengths).map(
+        |(((delivery, attempt), ((event_id, kind), subject)), length)| {
+            let (envelope, behind) = rest
+                .split_at_checked(length)
+                .ok_or_else(|| Failure::Other("an envelope is cut short".into()))?;
+            rest = behind;
+            Ok(Delivery {
+                lease: Lease { delivery, attempt },
+                event_id,
+                kind,
+                subject,
+                envelope: envelope.to_vec(),
+            })
+        },
+    );
+    Ok(Batch {
+        deliveries: deliveries.collect::<Result<_, Failure>>()?,
+        next_due_in_ms,
+    })
+}
+
+fn columns(leases: impl Iterator<Item = Lease> + Clone) -> Vec<ParameterValue> {
+    vec![
+        integers(leases.clone().map(|lease| lease.delivery)),
+        smalls(leases.map(|lease| lease.attempt)),
+    ]
+}
+
+/// Returns the places, from 1, of the leases that held.
+async fn held(
+    statement: &'static str,
+    parameters: Vec<ParameterValue>,
+) -> Result<Vec<(usize, ())>, Failure> {
+    let held = connection::only_row(statement, parameters)
+        .await?
+        .unsigneds()?;
+    Ok(held.into_iter().map(|place| (place, ())).collect())
+}
+
+async fn release(parameters: Vec<ParameterValue>) -> Result<Vec<(usize, Fate)>, Failure> {
+    let mut row = connection::only_row(RELEASE, parameters).await?;
+    let held: Vec<usize> = row.unsigneds()?;
+    let due: Vec<i64> = row.unsigneds()?;
+    let fates = due.into_iter().map(|due| match u64::try_from(due) {
+        Ok(due) => Fate::RetriedAtMs(due),
+        Err(_) => Fate::Dead,
+    });
+    Ok(held.into_iter().zip(fates).collect())
+}
+
+/// A lost lease concerns one item, a failing database all of them.
+fn each<T: Clone>(
+    count: usize,
+    treated: Result<Vec<(usize, T)>, Failure>,
+) -> Vec<Result<T, Error>> {
+    match treated {
+        Ok(held) => {
+            let mut results: Vec<_> = (0..count).map(|_| Err(Error::LeaseLost)).collect();
+            for (place, result) in held {
+                if let Some(slot) = results.get_mut(place.wrapping_sub(1)) {
+                    *slot = Ok(result);
+                }
+            }
+            results
+        }
+        Err(failure) => (0..count).map(|_| Err(failure.clone().into())).collect(),
+    }
+}
