@@ -1,31 +1,33 @@
-//! The clock guests see: that of the machine, plus an offset tests can move.
+//! The clocks guests see: those of the machine, plus offsets tests can move.
 
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicI64, Ordering::Relaxed},
+        atomic::{AtomicI64, AtomicU64, Ordering::Relaxed},
     },
-    time::Duration,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use wasmtime_wasi::{HostMonotonicClock, HostWallClock};
 
-/// Clones share their offset. Time only moves forward for the monotonic clock,
-/// so it ignores a negative offset.
+/// Clones share their offsets.
 #[derive(Clone, Debug, Default)]
 pub struct Clock {
-    offset_ms: Arc<AtomicI64>,
+    wall_offset_ms: Arc<AtomicI64>,
+    monotonic_offset_ms: Arc<AtomicU64>,
 }
 
 impl Clock {
     /// Moves both clocks of all guests forward.
     pub fn advance(&self, by: Duration) {
-        let by = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
-        self.offset_ms.fetch_add(by, Relaxed);
+        self.wall_offset_ms.fetch_add(signed_ms(by), Relaxed);
+        let by = by.as_millis().try_into().unwrap_or(u64::MAX);
+        self.monotonic_offset_ms.fetch_add(by, Relaxed);
     }
 
-    fn offset(&self) -> Duration {
-        Duration::from_millis(self.offset_ms.load(Relaxed).try_into().unwrap_or(0))
+    /// Sets the wall clock of all guests back. The other one only moves forward.
+    pub fn set_back(&self, by: Duration) {
+        self.wall_offset_ms.fetch_sub(signed_ms(by), Relaxed);
     }
 }
 
@@ -37,20 +39,27 @@ impl HostWallClock for Wall {
     }
 
     fn now(&self) -> Duration {
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-        now.unwrap_or_default() + self.0.offset()
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        let now = now.unwrap_or_default();
+        let offset = self.0.wall_offset_ms.load(Relaxed);
+        let by = Duration::from_millis(offset.unsigned_abs());
+        if offset < 0 {
+            now.saturating_sub(by)
+        } else {
+            now.saturating_add(by)
+        }
     }
 }
 
 pub(crate) struct Monotonic {
-    start: std::time::Instant,
+    start: Instant,
     clock: Clock,
 }
 
 impl Monotonic {
     pub(crate) fn new(clock: Clock) -> Self {
         Self {
-            start: std::time::Instant::now(),
+            start: Instant::now(),
             clock,
         }
     }
@@ -62,7 +71,12 @@ impl HostMonotonicClock for Monotonic {
     }
 
     fn now(&self) -> u64 {
-        let now = self.start.elapsed() + self.clock.offset();
+        let offset = self.clock.monotonic_offset_ms.load(Relaxed);
+        let now = self.start.elapsed() + Duration::from_millis(offset);
         u64::try_from(now.as_nanos()).unwrap_or(u64::MAX)
     }
+}
+
+fn signed_ms(duration: Duration) -> i64 {
+    duration.as_millis().try_into().unwrap_or(i64::MAX)
 }

@@ -4,7 +4,7 @@
 
 use std::{
     cell::Cell,
-    path::{Path, PathBuf},
+    path::Path,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -13,28 +13,32 @@ use emporium_host::{Clock, Host, Options, Source, State};
 use tempfile::TempDir;
 
 mod builders;
+mod database;
 mod instance;
 
+use crate::servers::Postgres;
 pub use builders::*;
+pub use database::Database;
 pub use instance::{Elsewhere, Instance};
 
 mod bindings {
     wasmtime::component::bindgen!({
         path: "../wit",
-        world: "platform-sqlite",
+        world: "platform",
         additional_derives: [PartialEq],
     });
 }
 
 pub use bindings::{
-    PlatformSqlite as Exports,
+    Platform as Exports,
     exports::emporium::platform::{
-        blobs, dead_letters, deliveries, documents, journal, maintenance,
+        blobs, dead_letters, deliveries, documents, journal, maintenance, workers,
     },
 };
 use deliveries::{AfterDeath, Batch, Burial, Fate, Lease, Policy, Return, Subscription};
 use documents::{Document, Order, Page, Query, Selection};
 use journal::{CommitError, Event, Expectation, Put, Receipt, Removal, Unit, Write};
+use workers::{Sighting, Worker};
 
 /// Where the wakes go: the server inside the host.
 const REDIS: &str = "redis://127.0.0.1:6379";
@@ -54,60 +58,80 @@ pub struct Adapter {
     pub name: &'static str,
     /// What `maintenance.schema.adapter` says.
     pub short_name: &'static str,
-    /// What the manifest grants it besides Redis.
-    grants: &'static str,
+    /// Makes an empty database, for a host with this folder.
+    create: fn(&Path) -> Database,
 }
 
-/// Every adapter that this machine can run.
-pub const ADAPTERS: [Adapter; 1] = [Adapter {
+pub static SQLITE: Adapter = Adapter {
     name: "platform-sqlite",
     short_name: "sqlite",
-    grants: "sqlite_databases = [\"default\"]",
-}];
+    create: |folder| Database::Sqlite(folder.join("sqlite-default.db")),
+};
+
+pub static POSTGRES: Adapter = Adapter {
+    name: "platform-postgres",
+    short_name: "postgres",
+    create: |_| Database::Postgres(Postgres::shared().database()),
+};
 
 /// An adapter over a fresh database.
 pub struct Platform {
     pub adapter: &'static Adapter,
     host: Host,
     clock: Clock,
-    /// How far the clock is ahead.
-    passed: Cell<Duration>,
+    /// How far the clock is ahead, in milliseconds.
+    ahead_ms: Cell<i64>,
+    pub database: Database,
     folder: TempDir,
 }
 
-/// Declares tests that every adapter has to pass.
+/// Declares tests that every adapter has to pass. Each is one test per adapter.
 #[macro_export]
 macro_rules! conformance {
-    ($(async fn $name:ident($platform:ident) $body:block)+) => {$(
-        #[test]
-        fn $name() {
-            $crate::platform::for_every_adapter(async |$platform| $body);
-        }
-    )+};
+    ($(async fn $name:ident($platform:ident) $body:block)+) => {
+        $crate::conformance_of!(sqlite, SQLITE, [$($name)+]);
+        $crate::conformance_of!(postgres, POSTGRES, [$($name)+]);
+        $(async fn $name($platform: &$crate::platform::Platform) $body)+
+    };
 }
 
-/// Run `test` on each adapter.
-pub fn for_every_adapter(test: impl AsyncFn(&Platform)) {
+/// Declares tests of one adapter, by the names of the functions that they run.
+#[macro_export]
+macro_rules! conformance_of {
+    ($module:ident, $adapter:ident, [$($name:ident)+]) => {
+        mod $module {$(
+            #[test]
+            fn $name() {
+                let adapter = &$crate::platform::$adapter;
+                $crate::platform::run(adapter, async |platform| super::$name(platform).await);
+            }
+        )+}
+    };
+}
+
+/// Run a test on an adapter.
+pub fn run(adapter: &'static Adapter, test: impl AsyncFnOnce(&Platform)) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .expect("a runtime");
-    for adapter in &ADAPTERS {
-        runtime.block_on(async {
-            let folder = tempfile::tempdir().expect("a folder");
-            test(&Platform::open(adapter, folder, Clock::default())).await;
-        });
-    }
+    runtime.block_on(async {
+        let folder = tempfile::tempdir().expect("a folder");
+        test(&Platform::open(adapter, folder)).await;
+    });
 }
 
 impl Platform {
-    fn open(adapter: &'static Adapter, folder: TempDir, clock: Clock) -> Self {
-        let host = load(adapter, folder.path(), &clock, Redis::Reachable);
+    fn open(adapter: &'static Adapter, folder: TempDir) -> Self {
+        let clock = Clock::default();
+        let database = (adapter.create)(folder.path());
+        let host = load(adapter, &database, folder.path(), &clock, Redis::Reachable);
         Self {
             adapter,
             host,
             clock,
-            passed: Cell::default(),
+            ahead_ms: Cell::default(),
+            database,
             folder,
         }
     }
@@ -125,7 +149,13 @@ impl Platform {
 
     /// As `elsewhere`, with another way to Redis.
     pub async fn elsewhere_with(&self, redis: Redis) -> Elsewhere {
-        let host = load(self.adapter, self.folder.path(), &self.clock, redis);
+        let host = load(
+            self.adapter,
+            &self.database,
+            self.folder.path(),
+            &self.clock,
+            redis,
+        );
         let instance = instance(&host, self.adapter).await;
         Elsewhere {
             instance,
@@ -136,7 +166,18 @@ impl Platform {
     /// Let time pass for every instance.
     pub fn advance(&self, by: Duration) {
         self.clock.advance(by);
-        self.passed.set(self.passed.get() + by);
+        self.move_clock(i64::try_from(ms(by)).expect("a time"));
+    }
+
+    /// Set the clock of every instance back, as somebody does who finds it wrong.
+    pub fn set_back(&self, by: Duration) {
+        self.clock.set_back(by);
+        self.move_clock(-i64::try_from(ms(by)).expect("a time"));
+    }
+
+    fn move_clock(&self, by_ms: i64) {
+        self.ahead_ms.set(self.ahead_ms.get() + by_ms);
+        self.database.set_clock(self.ahead_ms.get());
     }
 
     /// What the instances take the time to be.
@@ -144,7 +185,7 @@ impl Platform {
         let now = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .expect("a time after 1970");
-        ms(now + self.passed.get())
+        ms(now).saturating_add_signed(self.ahead_ms.get())
     }
 
     /// The wakes of a topic, from now on.
@@ -162,11 +203,6 @@ impl Platform {
             .await
             .expect("published");
     }
-
-    /// The database file, to do to it what no adapter would.
-    pub fn database(&self) -> PathBuf {
-        self.host.state().join("sqlite-default.db")
-    }
 }
 
 /// Milliseconds of a duration.
@@ -177,14 +213,28 @@ pub fn ms(duration: Duration) -> u64 {
         .expect("a time before the year 500,000,000")
 }
 
-fn load(adapter: &Adapter, folder: &Path, clock: &Clock, redis: Redis) -> Host {
-    let hosts = match redis {
-        Redis::Reachable => format!("{REDIS:?}"),
-        Redis::OutOfReach | Redis::Unset => String::new(),
-    };
-    let variables = match redis {
-        Redis::Reachable | Redis::OutOfReach => format!("redis_address = {REDIS:?}"),
-        Redis::Unset => String::new(),
+fn load(
+    adapter: &Adapter,
+    database: &Database,
+    folder: &Path,
+    clock: &Clock,
+    redis: Redis,
+) -> Host {
+    let (mut hosts, mut variables) = (Vec::new(), Vec::new());
+    if redis == Redis::Reachable {
+        hosts.push(REDIS.to_owned());
+    }
+    if redis != Redis::Unset {
+        variables.push(format!("redis_address = {REDIS:?}"));
+    }
+    let grant = match database {
+        Database::Sqlite(_) => "sqlite_databases = [\"default\"]",
+        Database::Postgres(url) => {
+            let port = Postgres::shared().port();
+            hosts.push(format!("postgres://127.0.0.1:{port}"));
+            variables.push(format!("postgres_url = {url:?}"));
+            ""
+        }
     };
     let text = format!(
         "spin_manifest_version = 2\n\
@@ -195,13 +245,13 @@ fn load(adapter: &Adapter, folder: &Path, clock: &Clock, redis: Redis) -> Host {
          component = \"{name}\"\n\
          [component.{name}]\n\
          source = {source:?}\n\
-         allowed_outbound_hosts = [{hosts}]\n\
-         {grants}\n\
+         allowed_outbound_hosts = {hosts:?}\n\
+         {grant}\n\
          [component.{name}.variables]\n\
          {variables}\n",
         name = adapter.name,
         source = crate::component(adapter.name),
-        grants = adapter.grants,
+        variables = variables.join("\n"),
     );
     let source = Source::Text {
         text,

@@ -89,17 +89,19 @@ pub(crate) fn claim(
     }
     connection.transaction(Durability::Relaxed, || {
         let now = now_ms();
-        let id = match find(&connection, subscription, now)? {
+        let mut found = find(&connection, subscription, now)?;
+        if let Some(before) = &found
+            && before.terms != terms
+        {
+            replace_terms(&connection, before.id, terms)?;
+            found = find(&connection, subscription, now)?;
+        }
+        let id = match found {
             None => subscribe(&connection, subscription, terms)?,
-            Some(found) => {
-                if found.terms != terms {
-                    replace_terms(&connection, found.id, terms)?;
-                }
-                if let Some(batch) = found.without_work(now) {
-                    return Ok(batch);
-                }
-                found.id
-            }
+            Some(found) => match found.without_work(now) {
+                None => found.id,
+                Some(batch) => return Ok(batch),
+            },
         };
         let claim = Claim {
             connection: &connection,

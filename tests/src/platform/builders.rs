@@ -46,6 +46,7 @@ pub fn event(topic: &str, id: &str) -> Event {
         kind: "thing.happened".into(),
         subject: None,
         not_before_ms: None,
+        traceparent: None,
         envelope: id.into(),
     }
 }
@@ -58,41 +59,47 @@ pub fn keyed(topic: &str, id: &str, key: &str) -> Event {
     }
 }
 
+/// A unit that does nothing.
+pub fn nothing() -> Unit {
+    Unit {
+        id: None,
+        writes: Vec::new(),
+        events: Vec::new(),
+        settles: None,
+    }
+}
+
 pub fn puts(puts: impl IntoIterator<Item = Put>) -> Unit {
     let writes = puts.into_iter().map(Write::Put).collect();
     Unit {
         writes,
-        events: Vec::new(),
-        settles: None,
+        ..nothing()
     }
 }
 
 pub fn removes(removal: Removal) -> Unit {
     Unit {
         writes: vec![Write::Remove(removal)],
-        events: Vec::new(),
-        settles: None,
+        ..nothing()
     }
 }
 
 pub fn publishes(events: impl IntoIterator<Item = Event>) -> Unit {
     Unit {
-        writes: Vec::new(),
         events: events.into_iter().collect(),
-        settles: None,
+        ..nothing()
     }
 }
 
 /// A unit that does nothing but end a delivery.
 pub fn settles(lease: Lease) -> Unit {
     Unit {
-        writes: Vec::new(),
-        events: Vec::new(),
         settles: Some(lease),
+        ..nothing()
     }
 }
 
-/// Three attempts, a second apart at first; nothing blocks.
+/// Three attempts, a second apart at first; nothing blocks or pauses.
 pub fn subscription(service: &str, topic: &str) -> Subscription {
     Subscription {
         service: service.into(),
@@ -102,6 +109,8 @@ pub fn subscription(service: &str, topic: &str) -> Subscription {
             backoff_base_ms: 1000,
             backoff_cap_ms: 60_000,
             after_death: AfterDeath::Proceed,
+            pause_after: 0,
+            pause_ms: 0,
         },
     }
 }
@@ -110,6 +119,14 @@ pub fn subscription(service: &str, topic: &str) -> Subscription {
 pub fn blocking_subscription(service: &str, topic: &str) -> Subscription {
     let mut subscription = subscription(service, topic);
     subscription.policy.after_death = AfterDeath::Block;
+    subscription
+}
+
+/// As `subscription`, which pauses for a minute after so many deaths in a row.
+pub fn careful_subscription(service: &str, topic: &str, pause_after: u32) -> Subscription {
+    let mut subscription = subscription(service, topic);
+    subscription.policy.pause_after = pause_after;
+    subscription.policy.pause_ms = 60_000;
     subscription
 }
 
@@ -138,6 +155,25 @@ pub fn every(collection: &str) -> Query {
         cursor: None,
     }
 }
+
+/// A worker that does nothing yet.
+pub fn worker(id: &str) -> Worker {
+    Worker {
+        id: id.into(),
+        address: None,
+        since_ms: 1,
+        in_flight: 0,
+        counters: Vec::new(),
+    }
+}
+
+/// Keeps nothing that can go.
+pub const NOTHING_KEPT: maintenance::Retention = maintenance::Retention {
+    events_ms: 0,
+    blobs_ms: 0,
+    removals_ms: 0,
+    units_ms: 0,
+};
 
 /// All dead letters.
 pub fn nothing_filtered() -> dead_letters::Filter {

@@ -39,7 +39,7 @@ verbs! {
     emporium_platform_journal: commit = call_commit(units: Vec<Unit>)
         -> Vec<Result<Receipt, CommitError>>;
     emporium_platform_deliveries: claim_for = call_claim(
-        subscription: Subscription, limit: u32, lease_ms: u32
+        subscription: Subscription, worker: Option<String>, limit: u32, lease_ms: u32
     ) -> Result<Batch, deliveries::Error>;
     emporium_platform_deliveries: extend = call_extend(leases: Vec<Lease>, lease_ms: u32)
         -> Vec<Result<(), deliveries::Error>>;
@@ -59,7 +59,9 @@ verbs! {
     ) -> Result<dead_letters::Page, dead_letters::Error>;
     emporium_platform_dead_letters: get_dead = call_get(delivery: u64)
         -> Result<Option<dead_letters::DeadLetter>, dead_letters::Error>;
-    emporium_platform_dead_letters: replay = call_replay(deliveries: Vec<u64>)
+    emporium_platform_dead_letters: replay = call_replay(
+        deliveries: Vec<u64>, per_second: Option<u32>
+    )
         -> Result<u32, dead_letters::Error>;
     emporium_platform_dead_letters: discard = call_discard(deliveries: Vec<u64>)
         -> Result<u32, dead_letters::Error>;
@@ -69,10 +71,19 @@ verbs! {
         -> Result<Vec<maintenance::Status>, maintenance::Error>;
     emporium_platform_maintenance: events = call_events(after: Option<u64>, limit: u32)
         -> Result<Vec<maintenance::Event>, maintenance::Error>;
+    emporium_platform_maintenance: pause_for = call_pause(
+        service: String, topic: String, for_ms: Option<u64>
+    ) -> Result<bool, maintenance::Error>;
+    emporium_platform_maintenance: resume_one = call_resume(service: String, topic: String)
+        -> Result<bool, maintenance::Error>;
     emporium_platform_maintenance: wake_due = call_wake_due()
         -> Result<Vec<String>, maintenance::Error>;
     emporium_platform_maintenance: sweep = call_sweep(retention: maintenance::Retention)
         -> Result<maintenance::Swept, maintenance::Error>;
+    emporium_platform_workers: announce_for = call_announce(worker: Worker, for_ms: u32)
+        -> Result<(), workers::Error>;
+    emporium_platform_workers: leave_as = call_leave(id: String) -> Result<(), workers::Error>;
+    emporium_platform_workers: list_workers = call_list() -> Result<Vec<Sighting>, workers::Error>;
 }
 
 impl Instance {
@@ -131,8 +142,37 @@ impl Instance {
 
     /// Claim for a minute.
     pub async fn claim(&mut self, subscription: &Subscription, limit: u32) -> Batch {
-        let claimed = self.claim_for(subscription.clone(), limit, LEASE_MS).await;
-        claimed.expect("deliveries can be claimed")
+        let claimed = self.claim_for(subscription.clone(), None, limit, LEASE_MS);
+        claimed.await.expect("deliveries can be claimed")
+    }
+
+    /// Claim for a minute, or as long as a worker is there.
+    pub async fn claim_as(
+        &mut self,
+        worker: &str,
+        subscription: &Subscription,
+        limit: u32,
+    ) -> Vec<deliveries::Delivery> {
+        let worker = Some(worker.to_owned());
+        let claimed = self.claim_for(subscription.clone(), worker, limit, LEASE_MS);
+        claimed.await.expect("deliveries can be claimed").deliveries
+    }
+
+    /// Pause a subscription that is there.
+    pub async fn pause(&mut self, subscription: &Subscription, for_ms: Option<u64>) {
+        let (service, topic) = (subscription.service.clone(), subscription.topic.clone());
+        assert_eq!(self.pause_for(service, topic, for_ms).await, Ok(true));
+    }
+
+    /// Returns whether there was a pause.
+    pub async fn resume(&mut self, subscription: &Subscription) -> bool {
+        let (service, topic) = (subscription.service.clone(), subscription.topic.clone());
+        self.resume_one(service, topic).await.expect("an answer")
+    }
+
+    /// Say that a worker is there, for ten seconds.
+    pub async fn announce(&mut self, worker: Worker) {
+        self.announce_for(worker, 10_000).await.expect("announced");
     }
 
     /// Claim for a minute. Returns the ids of the events.

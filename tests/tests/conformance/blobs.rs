@@ -116,11 +116,7 @@ conformance! {
         instance.write_upload(upload, &content(3 * CHUNK)).await.expect("written");
         instance.drop_upload(upload).await;
         platform.advance(std::time::Duration::from_secs(60));
-        let swept = instance.sweep(maintenance::Retention {
-            events_ms: 0,
-            blobs_ms: 0,
-            removals_ms: 0,
-        }).await;
+        let swept = instance.sweep(NOTHING_KEPT).await;
         assert_eq!(swept.expect("swept").blobs, 0);
     }
 

@@ -143,7 +143,7 @@ conformance! {
             (good.clone(), 1, 999),
             (good.clone(), 1, 3_600_001),
         ] {
-            let refused = instance.claim_for(subscription, limit, lease_ms).await;
+            let refused = instance.claim_for(subscription, None, limit, lease_ms).await;
             assert!(matches!(refused, Err(Error::InvalidRequest(_))), "{refused:?}");
         }
         assert_eq!(instance.subscriptions().await, Ok(vec![]));

@@ -58,7 +58,7 @@ conformance! {
         let lease = instance.claim_one(&subscription("service", "topic")).await.lease;
         for delivery in [lease.delivery, 999, u64::MAX] {
             assert_eq!(instance.get_dead(delivery).await, Ok(None));
-            assert_eq!(instance.replay(vec![delivery]).await, Ok(0));
+            assert_eq!(instance.replay(vec![delivery], None).await, Ok(0));
             assert_eq!(instance.discard(vec![delivery]).await, Ok(0));
         }
         instance.committed(settles(lease)).await;
@@ -117,8 +117,8 @@ conformance! {
         let mut instance = platform.instance().await;
         let subscription = subscription("service", "topic");
         let delivery = dead(&mut instance, "service", "topic", "e1").await;
-        assert_eq!(instance.replay(vec![delivery, delivery]).await, Ok(1));
-        assert_eq!(instance.replay(vec![delivery]).await, Ok(0));
+        assert_eq!(instance.replay(vec![delivery, delivery], None).await, Ok(1));
+        assert_eq!(instance.replay(vec![delivery], None).await, Ok(0));
         assert_eq!(instance.get_dead(delivery).await, Ok(None));
         for last in [false, false, true] {
             let claimed = instance.claim_one(&subscription).await;
@@ -137,7 +137,7 @@ conformance! {
         instance.committed(publishes([event("topic", "e1")])).await;
         let before = instance.claim_one(&subscription).await.lease;
         instance.bury(vec![burial(before, "no")]).await;
-        instance.replay(vec![before.delivery]).await.expect("a replay");
+        instance.replay(vec![before.delivery], None).await.expect("a replay");
         let after = instance.claim_one(&subscription).await.lease;
         assert_eq!(instance.commit_one(settles(before)).await, Err(CommitError::LeaseLost));
         instance.committed(settles(after)).await;
@@ -149,6 +149,6 @@ conformance! {
         let two = dead(&mut instance, "service", "topic", "e2").await;
         assert_eq!(instance.discard(vec![one, 999, one]).await, Ok(1));
         assert_eq!(ids(&mut instance, nothing_filtered()).await, ["e2"]);
-        assert_eq!(instance.replay(vec![one, two]).await, Ok(1));
+        assert_eq!(instance.replay(vec![one, two], None).await, Ok(1));
     }
 }

@@ -122,7 +122,7 @@ conformance! {
         instance.committed(publishes(["1", "2"].map(|id| keyed("topic", id, "key")))).await;
         let lease = instance.claim_one(&subscription).await.lease;
         instance.bury(vec![burial(lease, "no")]).await;
-        assert_eq!(instance.replay(vec![lease.delivery]).await, Ok(1));
+        assert_eq!(instance.replay(vec![lease.delivery], None).await, Ok(1));
         for id in ["1", "2"] {
             let delivery = instance.claim_one(&subscription).await;
             assert_eq!(delivery.event_id, id);
@@ -137,7 +137,7 @@ conformance! {
         let dead = instance.claim_one(&subscription).await.lease;
         instance.bury(vec![burial(dead, "no")]).await;
         let second = instance.claim_one(&subscription).await.lease;
-        assert_eq!(instance.replay(vec![dead.delivery]).await, Ok(1));
+        assert_eq!(instance.replay(vec![dead.delivery], None).await, Ok(1));
         assert_eq!(instance.claim(&subscription, 10).await.deliveries, []);
         instance.committed(settles(second)).await;
         for id in ["1", "3"] {

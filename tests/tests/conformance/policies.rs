@@ -34,7 +34,7 @@ conformance! {
         assert_eq!(instance.claim(&blocking, 10).await.deliveries, []);
         let proceeding = subscription("service", "topic");
         assert_eq!(instance.claimed_events(&proceeding, 10).await, ["2"]);
-        assert_eq!(instance.replay(vec![lease.delivery]).await, Ok(1));
+        assert_eq!(instance.replay(vec![lease.delivery], None).await, Ok(1));
         assert_eq!(instance.claim(&proceeding, 10).await.deliveries, []);
     }
 

@@ -3,15 +3,6 @@
 use emporium_tests::{conformance, platform::*};
 use journal::{CommitError, Expectation, Put};
 
-/// Holds the write lock as another process would.
-fn lock(platform: &Platform) -> rusqlite::Connection {
-    let connection = rusqlite::Connection::open(platform.database()).expect("the database opens");
-    connection
-        .execute_batch("BEGIN IMMEDIATE")
-        .expect("the lock is free");
-    connection
-}
-
 conformance! {
     async fn what_one_process_commits_another_reads(platform) {
         let (mut one, mut other) = (platform.instance().await, platform.elsewhere().await);
@@ -53,20 +44,19 @@ conformance! {
         instance.committed(puts([put("things", "after", "{}")])).await;
     }
 
-    async fn a_database_that_stays_locked_is_unavailable(platform) {
+    async fn a_database_that_takes_no_writes_is_unavailable(platform) {
         let mut instance = platform.instance().await;
-        let blob = instance.put_blob(b"content".to_vec()).await.expect("stored");
         instance.committed(puts([put("things", "a", "1")])).await;
         instance.committed(publishes([event("topic", "e1"), event("topic", "e2")])).await;
         let subscription = subscription("service", "topic");
         let lease = instance.claim(&subscription, 1).await.deliveries[0].lease;
-        let locked = lock(platform);
+        let outage = platform.database.fail();
         let (written, claimed, stored) = {
             let mut others = [platform.instance().await, platform.instance().await];
             let [claiming, storing] = &mut others;
             futures::join!(
                 instance.commit(vec![puts([put("things", "a", "2")]), puts([put("INVALID", "a", "2")])]),
-                claiming.claim_for(subscription.clone(), 1, LEASE_MS),
+                claiming.claim_for(subscription.clone(), None, 1, LEASE_MS),
                 storing.put_blob(b"other".to_vec()),
             )
         };
@@ -74,51 +64,33 @@ conformance! {
         assert!(matches!(written[1], Err(CommitError::InvalidUnit(_))), "{written:?}");
         assert!(matches!(claimed, Err(deliveries::Error::Unavailable(_))), "{claimed:?}");
         assert!(matches!(stored, Err(blobs::Error::Unavailable(_))), "{stored:?}");
-        let mut others = [platform.instance().await, platform.instance().await];
-        let [replaying, sweeping] = &mut others;
-        let retention = maintenance::Retention { events_ms: 0, blobs_ms: 0, removals_ms: 0 };
-        let (released, replayed, swept) = futures::join!(
+        let mut others = [platform.instance().await, platform.instance().await, platform.instance().await];
+        let [replaying, sweeping, announcing] = &mut others;
+        let (released, replayed, swept, announced) = futures::join!(
             instance.release(vec![back(lease, "x")]),
-            replaying.replay(vec![1]),
-            sweeping.sweep(retention),
+            replaying.replay(vec![1], None),
+            sweeping.sweep(NOTHING_KEPT),
+            announcing.announce_for(worker("w"), 10_000),
         );
         assert!(matches!(released[..], [Err(deliveries::Error::Unavailable(_))]), "{released:?}");
         assert!(matches!(replayed, Err(dead_letters::Error::Unavailable(_))), "{replayed:?}");
         assert!(matches!(swept, Err(maintenance::Error::Unavailable(_))), "{swept:?}");
+        assert!(matches!(announced, Err(workers::Error::Unavailable(_))), "{announced:?}");
+        drop(outage);
         assert_eq!(instance.value("things", "a").await, "1");
-        assert_eq!(instance.stat(blob.digest.clone()).await, Ok(Some(blob)));
-        drop(locked);
         instance.committed(puts([put("things", "a", "2")])).await;
         instance.committed(settles(lease)).await;
-    }
-
-    async fn a_lock_that_is_released_in_time_is_waited_for(platform) {
-        let mut instance = platform.instance().await;
-        instance.migrate().await.expect("a schema");
-        let locked = lock(platform);
-        let release = async {
-            tokio::task::yield_now().await;
-            drop(locked);
-        };
-        let (outcome, ()) = futures::join!(
-            instance.commit_one(puts([put("things", "a", "1")])),
-            release,
-        );
-        assert!(outcome.is_ok(), "{outcome:?}");
     }
 
     async fn a_damaged_database_is_reported_by_every_interface(platform) {
         let mut instance = platform.instance().await;
         instance.migrate().await.expect("a schema");
-        let connection = rusqlite::Connection::open(platform.database()).expect("the database opens");
-        for table in ["documents", "deliveries", "blobs", "events"] {
-            connection.execute_batch(&format!("DROP TABLE {table}")).expect("dropped");
-        }
+        platform.database.damage();
         let read = instance.get("things", "a").await;
         assert!(matches!(read, Err(documents::Error::Other(_))), "{read:?}");
         let written = instance.commit(vec![puts([put("things", "a", "1")]), puts([])]).await;
         assert!(matches!(written[..], [Err(CommitError::Other(_)), Ok(_)]), "{written:?}");
-        let claimed = instance.claim_for(subscription("service", "topic"), 1, LEASE_MS).await;
+        let claimed = instance.claim_for(subscription("service", "topic"), None, 1, LEASE_MS).await;
         assert!(matches!(claimed, Err(deliveries::Error::Other(_))), "{claimed:?}");
         let stat = instance.stat("0".repeat(64)).await;
         assert!(matches!(stat, Err(blobs::Error::Other(_))), "{stat:?}");

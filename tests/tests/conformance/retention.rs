@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use emporium_tests::{conformance, platform::*};
-use journal::{CommitError, Put};
+use journal::{CommitError, Put, Unit};
 use maintenance::{Retention, Swept};
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -14,6 +14,7 @@ async fn sweep(instance: &mut Instance) -> Swept {
         events_ms: day,
         blobs_ms: day,
         removals_ms: day,
+        units_ms: day,
     };
     instance.sweep(retention).await.expect("a sweep")
 }
@@ -22,6 +23,7 @@ const NOTHING: Swept = Swept {
     events: 0,
     blobs: 0,
     removals: 0,
+    units: 0,
 };
 
 conformance! {
@@ -30,11 +32,11 @@ conformance! {
         instance.committed(publishes([event("topic", "e1")])).await;
         instance.put_blob(b"content".to_vec()).await.expect("stored");
         instance.committed(puts([put("things", "a", "1")])).await;
-        instance.committed(removes(removal("things", "a"))).await;
+        instance.committed(Unit { id: Some("u1".into()), ..removes(removal("things", "a")) }).await;
         platform.advance(DAY - Duration::from_secs(60));
         assert_eq!(sweep(&mut instance).await, NOTHING);
         platform.advance(Duration::from_secs(120));
-        assert_eq!(sweep(&mut instance).await, Swept { events: 1, blobs: 1, removals: 1 });
+        assert_eq!(sweep(&mut instance).await, Swept { events: 1, blobs: 1, removals: 1, units: 1 });
         assert_eq!(sweep(&mut instance).await, NOTHING);
     }
 

@@ -84,8 +84,8 @@ conformance! {
         let lease = instance.claim_one(&subscription("service", "topic")).await.lease;
         instance.bury(vec![burial(lease, "no")]).await;
         let mut wakes = platform.wakes("topic").await;
-        instance.replay(vec![lease.delivery]).await.expect("a replay");
-        instance.replay(vec![lease.delivery]).await.expect("nothing to replay");
+        instance.replay(vec![lease.delivery], None).await.expect("a replay");
+        instance.replay(vec![lease.delivery], None).await.expect("nothing to replay");
         assert_eq!(count(platform, &mut wakes, "topic").await, 1);
     }
 
