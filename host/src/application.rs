@@ -116,6 +116,7 @@ impl Application {
             capabilities: Capabilities::open(CapabilitiesConfig {
                 state: options.state.clone(),
                 networks,
+                postgres_connections: options.limits.postgres_connections,
             })?,
             cache: Cache::open(options.cache.clone())?,
             _ticker: engine::Ticker::start(&engine)?,

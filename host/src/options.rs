@@ -77,6 +77,9 @@ pub struct Limits {
     /// for wakes, which carry no truth; wrong for a channel whose payloads
     /// matter.
     pub coalesce: bool,
+    /// Connections to Postgres, over all components. Statements that find none
+    /// wait.
+    pub postgres_connections: usize,
     /// How long a shutdown waits for requests and handlers.
     pub drain: Duration,
 }
@@ -120,6 +123,7 @@ impl Default for Limits {
             handler_deadline: Duration::from_secs(60),
             handlers: cores(),
             coalesce: true,
+            postgres_connections: 16,
             drain: Duration::from_secs(10),
         }
     }

@@ -7,7 +7,9 @@
 pub(crate) mod grants;
 pub(crate) mod key_value;
 pub(crate) mod outbound;
+pub(crate) mod postgres;
 pub(crate) mod redis;
+mod rows;
 pub(crate) mod sqlite;
 #[cfg(test)]
 mod tests;
@@ -38,6 +40,8 @@ pub(crate) struct CapabilitiesConfig {
     pub(crate) state: PathBuf,
     /// Networks that are off limits by default but open to every component here.
     pub(crate) networks: PermittedNetworks,
+    /// How many connections to Postgres there may be.
+    pub(crate) postgres_connections: usize,
 }
 
 /// The back ends that the components of an application share.
@@ -48,6 +52,7 @@ pub(crate) struct Capabilities {
 
 struct Shared {
     key_value: key_value::Stores,
+    postgres: postgres::Pool,
     sqlite: sqlite::Databases,
     redis: Redis,
     networks: PermittedNetworks,
@@ -61,6 +66,7 @@ impl Capabilities {
             .with_context(|| format!("creating the state folder {}", state.display()))?;
         let shared = Shared {
             key_value: key_value::Stores::new(state.join("key-value.db")),
+            postgres: postgres::Pool::new(config.postgres_connections, config.networks.clone()),
             sqlite: sqlite::Databases::new(state),
             redis: Redis::embedded(),
             networks: config.networks,
@@ -95,6 +101,7 @@ pub(crate) struct CapabilityState {
 struct Open {
     stores: usize,
     databases: usize,
+    postgres: usize,
     redis: usize,
 }
 
@@ -138,6 +145,7 @@ pub(crate) fn add_to_linker<T: CapabilityView>(linker: &mut Linker<T>) -> wasmti
         CapabilityCtx { state, table }
     }
     spin::key_value::key_value::add_to_linker::<T, Capability>(linker, ctx)?;
+    spin::postgres::postgres::add_to_linker::<T, Capability>(linker, ctx)?;
     spin::redis::redis::add_to_linker::<T, Capability>(linker, ctx)?;
     spin::sqlite::sqlite::add_to_linker::<T, Capability>(linker, ctx)?;
     spin::variables::variables::add_to_linker::<T, Capability>(linker, ctx)?;

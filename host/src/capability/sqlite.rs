@@ -17,7 +17,7 @@ use wasmtime::component::{Accessor, FutureReader, Resource, StreamReader};
 
 pub(super) use self::database::Databases;
 use self::session::Session;
-use super::{Capability, CapabilityCtx, OPEN_LIMIT};
+use super::{Capability, CapabilityCtx, OPEN_LIMIT, rows::Rows};
 use crate::bindings::spin::sqlite::sqlite::{
     Error, Host, HostConnection, HostConnectionWithStore, QueryResult, RowResult, Value,
 };
@@ -136,7 +136,7 @@ impl<T: Send> HostConnectionWithStore<T> for Capability {
         let session = find(accessor, &connection)?;
         let (reply, rest) = stream::execute(&session, sql, parameters).await?;
         let (rest, outcome) = rest.map(|rest| (rest.rows, rest.outcome)).unzip();
-        let rows = stream::Rows::new(reply.rows, rest);
+        let rows = Rows::new(reply.rows, rest);
         let outcome = async {
             let ended = match outcome {
                 // The sender is dropped unused only if the host is being stopped.

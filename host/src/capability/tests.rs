@@ -22,6 +22,7 @@ impl Instance {
         let config = CapabilitiesConfig {
             state: folder.path().join("state"),
             networks: PermittedNetworks::default(),
+            postgres_connections: 1,
         };
         let grants = Grants {
             component: "media".into(),
