@@ -25,6 +25,7 @@ mod imports;
 mod limits;
 mod listing;
 mod metadata;
+mod postgres;
 mod servers;
 mod survival;
 mod tidy;
