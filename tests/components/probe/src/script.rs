@@ -78,7 +78,8 @@ async fn query(
 }
 
 fn table(rows: &[Vec<DbValue>]) -> String {
-    let cells = |row: &Vec<DbValue>| row.iter().map(words).collect::<Vec<_>>().join("|");
+    let cell = |value: &DbValue| words(value).replacen("DbValue::", "", 1);
+    let cells = |row: &Vec<DbValue>| row.iter().map(cell).collect::<Vec<_>>().join("|");
     rows.iter().map(cells).collect::<Vec<_>>().join(";")
 }
 
