@@ -1,4 +1,8 @@
 //! `spin:postgres`: databases of Postgres servers.
+#![expect(
+    clippy::result_large_err,
+    reason = "the error is that of the interface"
+)]
 
 mod address;
 mod calendar;

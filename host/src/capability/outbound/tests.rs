@@ -50,6 +50,7 @@ impl Sender {
         let config = CapabilitiesConfig {
             state: folder.path().to_owned(),
             networks,
+            postgres_connections: 1,
         };
         let grants = Grants {
             component: "media".into(),

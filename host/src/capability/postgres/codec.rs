@@ -147,8 +147,8 @@ mod tests {
     }
 
     fn bound() -> impl Strategy<Value = Bound<i32>> {
-        let kinds = [RangeBoundKind::Inclusive, RangeBoundKind::Exclusive];
-        proptest::option::of((any::<i32>(), proptest::sample::select(&kinds[..])))
+        let kinds = vec![RangeBoundKind::Inclusive, RangeBoundKind::Exclusive];
+        proptest::option::of((any::<i32>(), proptest::sample::select(kinds)))
     }
 
     proptest! {

@@ -248,7 +248,7 @@ mod tests {
     fn a_value_for_a_column_of_another_type_is_refused() {
         let text = Parameter(ParameterValue::Str("1".into()));
         let refused = text.to_sql_checked(&Type::INT4, &mut BytesMut::new());
-        assert!(refused.expect_err("refused").is::<WrongType>());
+        assert!(refused.is_err_and(|error| error.is::<WrongType>()));
         let null = Parameter(ParameterValue::DbNull);
         assert!(
             null.to_sql_checked(&Type::INT4, &mut BytesMut::new())
