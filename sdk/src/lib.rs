@@ -14,6 +14,7 @@ pub mod download;
 pub mod event;
 pub mod extract;
 pub mod health;
+pub mod outbound;
 pub mod paging;
 pub mod problem;
 pub mod service;

@@ -1,0 +1,119 @@
+//! The subscriptions of `catalog`, and what it does with each event.
+
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+use crate::{
+    SERVICE,
+    account::or_account,
+    generation_step, media_result, product_step,
+    relay::{self, Relay, RelayError},
+    settings::Settings,
+    species_step,
+};
+use emporium_sdk::{
+    catalog_events::{
+        GenerationRequested, MediaFailed, MediaStored, PokemonNamed, ProductPageRequested,
+    },
+    consumer::{Policy, Received, Subscription, Verdict, drain},
+    deliveries,
+    event::Message,
+    unit::Unit,
+};
+
+/// Longer than two requests to upstream and the wait for a place in its queue.
+const LEASE: Duration = Duration::from_secs(50);
+
+/// About half a minute, then an event is given up: a person who waits for an ingest
+/// learns soon what is wrong. It is the relay that spares an upstream in trouble,
+/// so the subscription is never paused.
+const POLICY: Policy = Policy {
+    max_attempts: 6,
+    backoff_cap_ms: 20_000,
+    pause_after: 0,
+    ..Subscription::new(SERVICE, "").policy
+};
+
+const INGESTS: Subscription = Subscription {
+    policy: POLICY,
+    batch: 4,
+    lease: LEASE,
+    ..Subscription::new(SERVICE, "catalog-ingest")
+};
+
+const NAMES: Subscription = Subscription {
+    policy: POLICY,
+    batch: 32,
+    lease: LEASE,
+    ..Subscription::new(SERVICE, "pokemon-name-event")
+};
+
+const RESULTS: Subscription = Subscription::new(SERVICE, "pokemon-media-result");
+
+/// Handle what is due.
+pub(crate) async fn react() -> Result<(), deliveries::Error> {
+    let names = Subscription {
+        batch: names_at_once().await,
+        ..NAMES
+    };
+    // What one leads to, the next one finds.
+    let drained = async {
+        drain(&INGESTS, on_ingest).await?;
+        drain(&names, async |received| on_name(&names, received).await).await?;
+        drain(&RESULTS, on_result).await
+    }
+    .await;
+    relay::flush().await;
+    drained
+}
+
+async fn on_ingest(received: &Received) -> Result<Unit, Verdict> {
+    match received.kind() {
+        GenerationRequested::KIND => {
+            let step: GenerationRequested = received.data()?;
+            let outcome = generation_step::handle(received, &step).await;
+            or_account(&INGESTS, received, &step, outcome).await
+        }
+        ProductPageRequested::KIND => {
+            let step: ProductPageRequested = received.data()?;
+            let outcome = product_step::handle(received, &step).await;
+            or_account(&INGESTS, received, &step, outcome).await
+        }
+        kind => Err(Verdict::reject(format!("`{kind}` is not known here"))),
+    }
+}
+
+async fn on_name(subscription: &Subscription, received: &Received) -> Result<Unit, Verdict> {
+    let step: PokemonNamed = received.data()?;
+    let outcome = species_step::handle(received, &step).await;
+    or_account(subscription, received, &step, outcome).await
+}
+
+async fn on_result(received: &Received) -> Result<Unit, Verdict> {
+    match received.kind() {
+        MediaStored::KIND => media_result::on_stored(received, received.data()?).await,
+        MediaFailed::KIND => media_result::on_failed(received, received.data()?).await,
+        kind => Err(Verdict::reject(format!("`{kind}` is not known here"))),
+    }
+}
+
+/// The relay of this instance, and the settings it was made with.
+pub(crate) async fn relay() -> Result<(&'static Relay, Arc<Settings>), RelayError> {
+    static RELAY: OnceLock<Relay> = OnceLock::new();
+    let settings = Settings::get()
+        .await
+        .map_err(|error| RelayError::Unavailable(error.to_string()))?;
+    let relay = RELAY.get_or_init(|| Relay::new(settings.relay.clone()));
+    Ok((relay, settings))
+}
+
+/// A species takes three requests or more. With a slow rate fewer are begun at
+/// once, so that none has to wait for its turn until its lease ends.
+async fn names_at_once() -> u32 {
+    match Settings::get().await {
+        Ok(settings) => settings.relay.per_second.clamp(1, NAMES.batch),
+        Err(_) => 1,
+    }
+}
