@@ -5,7 +5,8 @@ use std::{collections::BTreeSet, fs};
 use emporium_tests::{component, root};
 use wac_types::{Package, Types};
 
-const COMPONENTS: [&str; 6] = [
+const COMPONENTS: [&str; 7] = [
+    "catalog",
     "dithering",
     "imaging",
     "media",
