@@ -6,6 +6,7 @@
 //! [`service`] serves its HTTP routes, and [`problem`] turns every failure into
 //! an answer a caller can act upon.
 
+pub mod address;
 pub mod admin;
 pub mod blob;
 pub mod consumer;

@@ -7,7 +7,7 @@ use emporium_sdk::{
     extract::Query,
     problem::Problem,
 };
-use http::HeaderMap;
+use http::{HeaderMap, HeaderValue, header};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -20,6 +20,11 @@ pub(crate) struct Options {
     #[serde(default)]
     download: bool,
 }
+
+/// An SVG can have scripts and links. Shown by itself, it may run none and load
+/// nothing, and is of no origin; in an `img` it never could.
+const SVG_POLICY: HeaderValue =
+    HeaderValue::from_static("default-src 'none'; style-src 'unsafe-inline'; sandbox");
 
 /// Serve a file: conditional, ranged, streamed.
 #[utoipa::path(get, path = "/api/v1/file/{file_name}", tag = "media",
@@ -43,7 +48,8 @@ pub(crate) async fn file(
     let file = document::get::<File>(file_name)
         .await?
         .ok_or_else(|| Problem::not_found("no-such-file", "there is no file of this name"))?;
-    Download {
+    let is_svg = file.value.content_type == "image/svg+xml";
+    let mut response = Download {
         digest: file.value.digest,
         size_bytes: file.value.size_bytes,
         content_type: file.value.content_type,
@@ -56,5 +62,11 @@ pub(crate) async fn file(
         // A file name is never given to other content.
         cache_control: "public, max-age=31536000, immutable",
     }
-    .respond(&headers)
+    .respond(&headers)?;
+    if is_svg {
+        response
+            .headers_mut()
+            .insert(header::CONTENT_SECURITY_POLICY, SVG_POLICY);
+    }
+    Ok(response)
 }

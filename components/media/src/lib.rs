@@ -1,13 +1,18 @@
 #![doc = include_str!("../README.md")]
 
 mod deletion;
+mod fetch;
+mod fetched;
 mod file;
 mod files;
 mod image;
+mod intake;
+mod kind;
 mod reactions;
 mod read;
 mod reprocess;
 mod shape;
+mod target;
 mod upload;
 mod variant;
 
@@ -72,5 +77,10 @@ async fn wake(_: Bytes) -> Result<(), emporium_sdk::deliveries::Error> {
     responses((status = 200, body = Health), (status = 503, body = Health)))]
 async fn health() -> Health {
     let store = document::get::<Image>("health").await.map(drop);
-    vec![Check::of("documents", store)].into()
+    let settings = fetch::Settings::get().await.map(drop);
+    vec![
+        Check::of("documents", store),
+        Check::of("configuration", settings),
+    ]
+    .into()
 }

@@ -15,6 +15,7 @@ use crate::{
     SERVICE,
     file::File,
     image::{Happening, Image, Next, next},
+    intake,
     shape::Wish,
     variant::{self, THUMBNAIL},
 };
@@ -35,7 +36,8 @@ const DITHERS: Subscription = Subscription::new(SERVICE, "dither");
 /// Handle what is due.
 pub(crate) async fn react() -> Result<(), deliveries::Error> {
     drain(&DITHERS, on_dither).await?;
-    drain(&IMAGES, on_image).await
+    drain(&IMAGES, on_image).await?;
+    drain(&intake::FOUND, intake::on_found).await
 }
 
 async fn on_image(received: &Received) -> Result<Unit, Verdict> {
