@@ -29,8 +29,13 @@ use crate::{
     manifest::{self, Manifest},
     net::PermittedNetworks,
     output::Output,
+    redis::Redis,
+    runtime_config::RuntimeConfig,
     state::{self, State},
 };
+
+/// The profile that needs no server.
+const EMBEDDED: &str = "embedded";
 
 /// What is loaded once and shared by everything that runs.
 pub(crate) struct Application {
@@ -61,7 +66,6 @@ pub(crate) struct Unit {
 /// Reads the manifest `options` name. Also says which folder its paths are
 /// relative to.
 pub(crate) fn read_manifest(options: &Options) -> Result<(Manifest, PathBuf)> {
-    let profile = options.profile.as_deref();
     let (text, file, base) = match &options.manifest {
         Source::Text { text, base } => (text.clone(), "manifest".into(), base.clone()),
         Source::File(path) => {
@@ -78,7 +82,30 @@ pub(crate) fn read_manifest(options: &Options) -> Result<(Manifest, PathBuf)> {
             )
         }
     };
+    let embedded = || {
+        let is_embedded = options.postgres.is_none() && Manifest::has_profile(&text, EMBEDDED);
+        is_embedded.then_some(EMBEDDED)
+    };
+    let profile = options.profile.as_deref().or_else(embedded);
     Ok((Manifest::parse(&text, &file, profile)?, base))
+}
+
+/// The values of the variables of the application.
+pub(crate) fn resolve_variables(
+    options: &Options,
+    config: &RuntimeConfig,
+    manifest: &Manifest,
+) -> Result<BTreeMap<String, String>> {
+    let mut variables = options.variables.clone();
+    for (name, value) in [
+        ("postgres_url", &options.postgres),
+        ("redis_address", &options.redis),
+    ] {
+        if let Some(value) = value {
+            variables.offered.insert(name.into(), value.clone());
+        }
+    }
+    variables.resolve(&manifest.variables, &config.variables_providers)
 }
 
 impl Application {
@@ -104,19 +131,31 @@ impl Application {
     /// As `load`, without loading any component.
     pub(crate) fn open(options: Options) -> Result<Self> {
         let (manifest, base) = read_manifest(&options)?;
-        let variables = options.variables.resolve(&manifest.variables)?;
+        let config = options.runtime_config()?;
+        let variables = resolve_variables(&options, &config, &manifest)?;
         let engine = engine::new(&options.limits)?;
         let mut linker = Linker::new(&engine);
         state::add_to_linker(&mut linker).anyhow()?;
-        let networks = match options.allow_private_networks {
+        let permitted = match options.allow_private_networks {
             true => PermittedNetworks::all(),
             false => PermittedNetworks::default(),
         };
+        let networks = permitted
+            .without(&config.outbound_networking.block_networks)
+            .context("`block_networks` of the runtime config")?;
+        let postgres_connections = config.outbound_pg.max_connections;
         Ok(Self {
             capabilities: Capabilities::open(CapabilitiesConfig {
                 state: options.state.clone(),
                 networks,
-                postgres_connections: options.limits.postgres_connections,
+                redis: match options.redis {
+                    Some(_) => Redis::remote(),
+                    None => Redis::embedded(),
+                },
+                postgres_connections: postgres_connections
+                    .unwrap_or(options.limits.postgres_connections),
+                key_value_stores: config.key_value_stores,
+                sqlite_databases: config.sqlite_databases,
             })?,
             cache: Cache::open(options.cache.clone())?,
             _ticker: engine::Ticker::start(&engine)?,

@@ -109,7 +109,9 @@ struct Listener {
 impl Listener {
     async fn listen(self, mut subscription: Subscription, mut stopped: watch::Receiver<bool>) {
         let limits = &self.application.options.limits;
-        let room = Arc::new(Semaphore::new(limits.handlers.max(1)));
+        let handlers = limits.channel_handlers.get(&self.channel);
+        let handlers = *handlers.unwrap_or(&limits.handlers);
+        let room = Arc::new(Semaphore::new(handlers.max(1)));
         let mut handlers = JoinSet::new();
         let listener = Arc::new(self);
         loop {

@@ -21,6 +21,7 @@ mod net;
 mod options;
 mod output;
 mod redis;
+mod runtime_config;
 mod state;
 mod variables;
 

@@ -1,16 +1,26 @@
 //! How a host is set up, and the limits it keeps.
 
-use std::{net::SocketAddr, num::NonZero, path::PathBuf, thread, time::Duration};
+use std::{
+    collections::BTreeMap, net::SocketAddr, num::NonZero, path::PathBuf, thread, time::Duration,
+};
 
-use crate::{Clock, Variables};
+use crate::{Clock, Variables, runtime_config::RuntimeConfig};
 
 /// What to load, and how.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// The manifest.
     pub manifest: Source,
-    /// The profile to apply.
+    /// The profile to apply. If there is neither one nor [`Self::postgres`], it is
+    /// `embedded`, if the manifest has that.
     pub profile: Option<String>,
+    /// The address of the database, for the variable `postgres_url`.
+    pub postgres: Option<String>,
+    /// The address of the broker, for the variable `redis_address`. Without it,
+    /// brokers in this process stand for every address.
+    pub redis: Option<String>,
+    /// Spin's file about backing stores and variables.
+    pub runtime_config: Option<PathBuf>,
     /// The folder for databases and stores.
     pub state: PathBuf,
     /// The folder for compiled code. Hosts may share one.
@@ -73,6 +83,8 @@ pub struct Limits {
     pub handler_deadline: Duration,
     /// Messages of one channel handled at once.
     pub handlers: usize,
+    /// The same for some channels, by name.
+    pub channel_handlers: BTreeMap<String, usize>,
     /// Whether a message that waits subsumes those that come after it. Right
     /// for wakes, which carry no truth; wrong for a channel whose payloads
     /// matter.
@@ -94,6 +106,9 @@ impl Options {
         Self {
             manifest: source,
             profile: None,
+            postgres: None,
+            redis: None,
+            runtime_config: None,
             cache: base.join(".emporium/compiled"),
             state: base.join(".emporium"),
             variables: Variables::default(),
@@ -105,6 +120,14 @@ impl Options {
             threads: cores(),
             show_output: true,
         }
+    }
+}
+
+impl Options {
+    /// What the file says, if there is one.
+    pub(crate) fn runtime_config(&self) -> anyhow::Result<RuntimeConfig> {
+        let config = self.runtime_config.as_deref().map(RuntimeConfig::read);
+        Ok(config.transpose()?.unwrap_or_default())
     }
 }
 
@@ -122,6 +145,7 @@ impl Default for Limits {
             request_deadline: Duration::from_secs(30),
             handler_deadline: Duration::from_secs(60),
             handlers: cores(),
+            channel_handlers: BTreeMap::new(),
             coalesce: true,
             postgres_connections: 16,
             drain: Duration::from_secs(10),

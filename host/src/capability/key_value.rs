@@ -1,14 +1,69 @@
-//! `spin:key-value`: small values under a key, on SQLite.
+//! `spin:key-value`: small values under a key, in SQLite or in a Redis server.
 
+mod server;
 mod store;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use wasmtime::component::{Accessor, FutureReader, Resource, StreamReader};
 
-#[expect(unreachable_pub, reason = "the generated bindings export it again")]
-pub use self::store::Store;
-pub(super) use self::store::Stores;
-use super::{Capability, CapabilityCtx, OPEN_LIMIT};
+use super::{Capability, CapabilityCtx, OPEN_LIMIT, rows::Rows};
 use crate::bindings::spin::key_value::key_value::{Error, Host, HostStore, HostStoreWithStore};
+use crate::redis::Redis;
+use crate::runtime_config::KeyValueStore;
+
+/// The stores of an application.
+pub(super) struct Stores {
+    /// Those that nothing is said about.
+    file: store::Stores,
+    elsewhere: BTreeMap<String, Place>,
+}
+
+enum Place {
+    File(store::Stores),
+    Server(server::Store),
+}
+
+impl Stores {
+    /// Stores in the file at `path`, except for those that say where they are.
+    pub(super) fn new(path: PathBuf, elsewhere: BTreeMap<String, KeyValueStore>) -> Self {
+        let redis = Redis::remote();
+        let place = |(label, store)| {
+            let place = match store {
+                KeyValueStore::Spin { path } => Place::File(store::Stores::new(path?)),
+                KeyValueStore::Redis { url } => {
+                    Place::Server(server::Store::new(redis.clone(), url))
+                }
+            };
+            Some((label, place))
+        };
+        Self {
+            file: store::Stores::new(path),
+            elsewhere: elsewhere.into_iter().filter_map(place).collect(),
+        }
+    }
+
+    fn open(&self, label: &str) -> Result<Store, Error> {
+        match self.elsewhere.get(label) {
+            None => self.file.open(label).map(Store::File),
+            Some(Place::File(file)) => file.open(label).map(Store::File),
+            Some(Place::Server(server)) => Ok(Store::Server(server.clone())),
+        }
+    }
+}
+
+/// An open key-value store.
+#[derive(Clone)]
+#[expect(
+    unreachable_pub,
+    private_interfaces,
+    reason = "the generated bindings export it again"
+)]
+pub enum Store {
+    File(store::Store),
+    Server(server::Store),
+}
 
 impl Host for CapabilityCtx<'_> {
     fn convert_error(&mut self, error: Error) -> wasmtime::Result<Error> {
@@ -64,7 +119,10 @@ impl<T: Send> HostStoreWithStore<T> for Capability {
         store: Resource<Store>,
         key: String,
     ) -> Result<Option<Vec<u8>>, Error> {
-        find(accessor, &store)?.get(&key)
+        match find(accessor, &store)? {
+            Store::File(store) => store.get(&key),
+            Store::Server(store) => store.get(key).await,
+        }
     }
 
     async fn set(
@@ -73,7 +131,10 @@ impl<T: Send> HostStoreWithStore<T> for Capability {
         key: String,
         value: Vec<u8>,
     ) -> Result<(), Error> {
-        find(accessor, &store)?.set(key, value).await
+        match find(accessor, &store)? {
+            Store::File(store) => store.set(key, value).await,
+            Store::Server(store) => store.set(key, value).await,
+        }
     }
 
     async fn delete(
@@ -81,7 +142,10 @@ impl<T: Send> HostStoreWithStore<T> for Capability {
         store: Resource<Store>,
         key: String,
     ) -> Result<(), Error> {
-        find(accessor, &store)?.delete(key).await
+        match find(accessor, &store)? {
+            Store::File(store) => store.delete(key).await,
+            Store::Server(store) => store.delete(key).await,
+        }
     }
 
     async fn exists(
@@ -89,14 +153,31 @@ impl<T: Send> HostStoreWithStore<T> for Capability {
         store: Resource<Store>,
         key: String,
     ) -> Result<bool, Error> {
-        find(accessor, &store)?.exists(&key)
+        match find(accessor, &store)? {
+            Store::File(store) => store.exists(&key),
+            Store::Server(store) => store.exists(key).await,
+        }
     }
 
     async fn get_keys(
         accessor: &Accessor<T, Self>,
         store: Resource<Store>,
     ) -> wasmtime::Result<(StreamReader<String>, FutureReader<Result<(), Error>>)> {
-        let (keys, outcome) = find(accessor, &store)?.keys();
+        let store = match find(accessor, &store)? {
+            Store::File(store) => store,
+            Store::Server(store) => {
+                let (keys, outcome) = match store.keys().await {
+                    Ok(keys) => (keys, Ok(())),
+                    Err(error) => (Vec::new(), Err(error)),
+                };
+                return accessor.with(|mut access| {
+                    let keys = StreamReader::new(&mut access, Rows::new(keys, None))?;
+                    let outcome = async { wasmtime::error::Ok(outcome) };
+                    Ok((keys, FutureReader::new(&mut access, outcome)?))
+                });
+            }
+        };
+        let (keys, outcome) = store.keys();
         accessor.with(|mut access| {
             let keys = StreamReader::new(&mut access, keys)?;
             Ok((keys, FutureReader::new(&mut access, outcome)?))

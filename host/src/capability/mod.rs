@@ -15,6 +15,7 @@ pub(crate) mod sqlite;
 mod tests;
 pub(crate) mod variables;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -25,6 +26,7 @@ pub(crate) use self::grants::{Grants, ParsedGrants};
 use crate::bindings::spin;
 use crate::net::PermittedNetworks;
 use crate::redis::Redis;
+use crate::runtime_config::{KeyValueStore, SqliteDatabase};
 
 /// How many stores, databases and connections an instance may hold open of each
 /// kind; the figure is Spin's.
@@ -34,7 +36,7 @@ const OPEN_LIMIT: usize = 256;
 pub(crate) const REPLY_LIMIT: usize = 128 << 20;
 
 /// Where the back ends keep their state and what they may reach.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct CapabilitiesConfig {
     /// The folder of the database files; created if it is missing.
     pub(crate) state: PathBuf,
@@ -42,6 +44,11 @@ pub(crate) struct CapabilitiesConfig {
     pub(crate) networks: PermittedNetworks,
     /// How many connections to Postgres there may be.
     pub(crate) postgres_connections: usize,
+    /// Stores and databases that are elsewhere, by label.
+    pub(crate) key_value_stores: BTreeMap<String, KeyValueStore>,
+    pub(crate) sqlite_databases: BTreeMap<String, SqliteDatabase>,
+    /// Whether brokers are servers, or in this process.
+    pub(crate) redis: Redis,
 }
 
 /// The back ends that the components of an application share.
@@ -65,10 +72,10 @@ impl Capabilities {
         std::fs::create_dir_all(&state)
             .with_context(|| format!("creating the state folder {}", state.display()))?;
         let shared = Shared {
-            key_value: key_value::Stores::new(state.join("key-value.db")),
+            key_value: key_value::Stores::new(state.join("key-value.db"), config.key_value_stores),
             postgres: postgres::Pool::new(config.postgres_connections, config.networks.clone()),
-            sqlite: sqlite::Databases::new(state),
-            redis: Redis::embedded(),
+            sqlite: sqlite::Databases::new(state, &config.sqlite_databases),
+            redis: config.redis,
             networks: config.networks,
         };
         Ok(Self {

@@ -6,7 +6,7 @@ use super::{Capability, CapabilityCtx, OPEN_LIMIT, REPLY_LIMIT};
 use crate::bindings::spin::redis::redis::{
     Error, Host, HostConnection, HostConnectionWithStore, RedisParameter, RedisResult,
 };
-use crate::net::OutboundUrl;
+use crate::net::{OutboundUrl, PermittedNetworks};
 use crate::redis::{Client, Redis, RedisError, Reply};
 
 /// A component's connection to a broker.
@@ -15,15 +15,20 @@ use crate::redis::{Client, Redis, RedisError, Reply};
 pub struct Connection(Client);
 
 impl CapabilityCtx<'_> {
-    /// The brokers, if the component may connect to `address`.
-    pub(super) fn brokers(&self, address: &str) -> Result<Redis, Error> {
+    /// The brokers, if the component may connect to `address`, and where it may
+    /// lead.
+    pub(super) fn brokers(&self, address: &str) -> Result<(Redis, PermittedNetworks), Error> {
         let grants = &self.state.grants;
         let url = OutboundUrl::parse(address, "redis").map_err(|_| Error::InvalidAddress)?;
         if !grants.allowed_outbound_hosts.allows(&url) {
             grants.refuse("connect to", &url.to_string(), "allowed_outbound_hosts");
             return Err(Error::InvalidAddress);
         }
-        Ok(self.state.shared.redis().clone())
+        let networks = match grants.allowed_outbound_hosts.names(&url) {
+            true => self.state.shared.networks().for_named(),
+            false => self.state.shared.networks().clone(),
+        };
+        Ok((self.state.shared.redis().clone(), networks))
     }
 
     pub(super) fn keep_connection(
@@ -85,8 +90,9 @@ impl<T: Send> HostConnectionWithStore<T> for Capability {
         accessor: &Accessor<T, Self>,
         address: String,
     ) -> Result<Resource<Connection>, Error> {
-        let brokers = accessor.with(|mut access| access.get().brokers(&address))?;
-        let client = brokers.connect(&address).await.map_err(from_broker)?;
+        let (brokers, networks) = accessor.with(|mut access| access.get().brokers(&address))?;
+        let client = brokers.connect(&address, networks).await;
+        let client = client.map_err(from_broker)?;
         accessor.with(|mut access| access.get().keep_connection(client))
     }
 
@@ -239,7 +245,9 @@ fn from_broker(error: RedisError) -> Error {
         RedisError::InvalidAddress(_) => Error::InvalidAddress,
         RedisError::TooManyServers => Error::TooManyConnections,
         RedisError::WrongType | RedisError::NotAnInteger => Error::TypeError,
-        RedisError::OutOfMemory | RedisError::Other(_) => Error::Other(error.to_string()),
+        RedisError::OutOfMemory | RedisError::Unreachable(_) | RedisError::Other(_) => {
+            Error::Other(error.to_string())
+        }
     }
 }
 
@@ -250,7 +258,11 @@ mod tests {
     #[test]
     fn nested_lists_are_flattened_in_order() {
         let inner = Reply::List(vec![Reply::Integer(1), Reply::Nil]);
-        let reply = Reply::List(vec![Reply::Status("OK"), inner, Reply::Bytes(vec![0])]);
+        let reply = Reply::List(vec![
+            Reply::Status("OK".into()),
+            inner,
+            Reply::Bytes(vec![0]),
+        ]);
         let results = flatten(reply).expect("results");
         let expected = [
             RedisResult::Status("OK".into()),

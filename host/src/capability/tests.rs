@@ -23,6 +23,9 @@ impl Instance {
             state: folder.path().join("state"),
             networks: PermittedNetworks::default(),
             postgres_connections: 1,
+            key_value_stores: Default::default(),
+            sqlite_databases: Default::default(),
+            redis: crate::redis::Redis::embedded(),
         };
         let grants = Grants {
             component: "media".into(),
@@ -150,11 +153,14 @@ async fn a_broker_that_is_not_allowed_is_refused() {
 #[tokio::test]
 async fn connections_to_brokers_are_limited_until_one_is_closed() {
     let mut instance = Instance::new();
-    let redis = instance
+    let (redis, reach) = instance
         .ctx()
         .brokers("redis://localhost")
         .expect("brokers");
-    let client = redis.connect("redis://localhost").await.expect("client");
+    let client = redis
+        .connect("redis://localhost", reach)
+        .await
+        .expect("client");
     for _ in 1..OPEN_LIMIT {
         instance
             .ctx()

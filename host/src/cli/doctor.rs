@@ -58,7 +58,10 @@ impl Doctor {
         else {
             return Ok(ExitCode::FAILURE);
         };
-        findings.note("variables", options.variables.resolve(&manifest.variables));
+        findings.note(
+            "variables",
+            application::resolve_variables(&options, &options.runtime_config()?, &manifest),
+        );
         if let Some(application) = findings.note("engine", Application::open(options)) {
             for (id, declared) in &application.manifest.components {
                 let what = format!("component {id}");

@@ -4,9 +4,15 @@ mod doctor;
 mod routes;
 mod up;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    collections::BTreeMap,
+    ffi::OsStr,
+    fs,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
-use anyhow::{Result, anyhow};
+use anyhow::{Context as _, Result, bail};
 use clap::{Args, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
@@ -39,9 +45,18 @@ struct App {
     /// The manifest.
     #[arg(long = "from", short, default_value = "spin.toml")]
     file: PathBuf,
-    /// The profile to apply.
+    /// The profile to apply [default: embedded without --postgres, if there is one].
     #[arg(long)]
     profile: Option<String>,
+    /// The database to use: sets the variable postgres_url.
+    #[arg(long, value_name = "URL", env = "EMPORIUM_POSTGRES")]
+    postgres: Option<String>,
+    /// The broker to use, instead of one in this process: sets the variable redis_address.
+    #[arg(long, value_name = "URL", env = "EMPORIUM_REDIS")]
+    redis: Option<String>,
+    /// Spin's file about backing stores and variables.
+    #[arg(long, value_name = "FILE")]
+    runtime_config_file: Option<PathBuf>,
     /// The folder for databases and stores [default: .emporium beside the manifest].
     #[arg(long)]
     state: Option<PathBuf>,
@@ -51,16 +66,34 @@ struct App {
     /// A file of SPIN_VARIABLE_NAME=value lines [default: .env beside the manifest, if it is there].
     #[arg(long)]
     env_file: Option<PathBuf>,
-    /// The value of a variable.
-    #[arg(long = "variable", value_name = "NAME=VALUE", value_parser = pair)]
-    variables: Vec<(String, String)>,
+    /// The value of a variable, or with an @ the file that has it; or the
+    /// .toml or .json file that has values of several.
+    #[arg(long = "variable", value_name = "NAME=VALUE|NAME=@FILE|@FILE", value_parser = given)]
+    variables: Vec<Given>,
 }
 
-fn pair(text: &str) -> Result<(String, String)> {
+/// Variables that were given together.
+type Given = BTreeMap<String, String>;
+
+fn given(text: &str) -> Result<Given> {
+    let read = |path: &str| fs::read_to_string(path).with_context(|| format!("reading {path}"));
+    if let Some(path) = text.strip_prefix('@') {
+        let content = read(path)?;
+        let parsing = || format!("reading variables from {path}");
+        return match Path::new(path).extension().and_then(OsStr::to_str) {
+            Some("json") => serde_json::from_str(&content).with_context(parsing),
+            Some("toml") => toml::from_str(&content).with_context(parsing),
+            _ => bail!("files of variables must end in .json or .toml"),
+        };
+    }
     let (name, value) = text
         .split_once('=')
-        .ok_or_else(|| anyhow!("write it as name=value"))?;
-    Ok((name.into(), value.into()))
+        .context("write it as name=value, name=@file or @file")?;
+    let value = match value.strip_prefix('@') {
+        Some(path) => read(path)?,
+        None => value.to_owned(),
+    };
+    Ok(Given::from([(name.to_owned(), value)]))
 }
 
 impl App {
@@ -68,8 +101,11 @@ impl App {
         let mut options = Options::new(Source::File(self.file.clone()));
         let beside = self.file.with_file_name(".env");
         options.profile = self.profile.clone();
+        options.postgres = self.postgres.clone();
+        options.redis = self.redis.clone();
+        options.runtime_config = self.runtime_config_file.clone();
         options.variables = Variables {
-            given: self.variables.iter().cloned().collect(),
+            given: self.variables.iter().flatten().map(owned).collect(),
             env_file: self
                 .env_file
                 .clone()
@@ -85,6 +121,10 @@ impl App {
         }
         options
     }
+}
+
+fn owned((name, value): (&String, &String)) -> (String, String) {
+    (name.clone(), value.clone())
 }
 
 /// Does what the arguments of this process say.

@@ -10,7 +10,8 @@ use crate::{application, manifest::Route};
 pub(super) fn run(app: &App) -> Result<ExitCode> {
     let options = app.options();
     let (manifest, _) = application::read_manifest(&options)?;
-    let variables = options.variables.resolve(&manifest.variables)?;
+    let variables =
+        application::resolve_variables(&options, &options.runtime_config()?, &manifest)?;
     let mut rows = Vec::new();
     for trigger in &manifest.http {
         let route = match &trigger.route {

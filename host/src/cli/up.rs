@@ -54,9 +54,22 @@ pub(super) struct Up {
     /// Messages of one channel handled at once [default: one per core].
     #[arg(long)]
     handlers: Option<usize>,
+    /// The same for one channel.
+    #[arg(long, value_name = "CHANNEL=N", value_parser = concurrency)]
+    concurrency: Vec<(String, usize)>,
+    /// Connections to Postgres, over all components.
+    #[arg(long, default_value_t = 16)]
+    postgres_connections: usize,
     /// Handle every message of a channel, instead of merging those that wait.
     #[arg(long)]
     no_coalesce: bool,
+}
+
+fn concurrency(text: &str) -> Result<(String, usize)> {
+    let (channel, count) = text.rsplit_once('=').context("write it as channel=4")?;
+    let count: usize = count.parse().context("write it as channel=4")?;
+    anyhow::ensure!(count > 0, "a channel without handlers is never heard");
+    Ok((channel.to_owned(), count))
 }
 
 impl Up {
@@ -77,6 +90,8 @@ impl Up {
             request_deadline: Duration::from_secs(self.request_timeout),
             handler_deadline: Duration::from_secs(self.handler_timeout),
             handlers: self.handlers.unwrap_or(defaults.handlers),
+            channel_handlers: self.concurrency.iter().cloned().collect(),
+            postgres_connections: self.postgres_connections.max(1),
             coalesce: !self.no_coalesce,
             ..defaults
         };

@@ -99,6 +99,22 @@ impl Manifest {
         check::manifest(text, file, profile)
     }
 
+    /// Whether `text` has this profile, as far as it can be read.
+    pub(crate) fn has_profile(text: &str, profile: &str) -> bool {
+        let Ok(manifest) = text.parse::<toml::Table>() else {
+            return false;
+        };
+        let components = manifest.get("component").and_then(toml::Value::as_table);
+        components
+            .into_iter()
+            .flat_map(toml::Table::values)
+            .any(|component| {
+                component
+                    .get("profile")
+                    .is_some_and(|all| all.get(profile).is_some())
+            })
+    }
+
     /// The components some trigger names.
     pub(crate) fn triggered(&self) -> impl Iterator<Item = &str> {
         let http = self.http.iter().map(|trigger| trigger.component.as_str());

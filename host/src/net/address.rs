@@ -17,10 +17,13 @@ pub(crate) struct InvalidNetwork(String);
 
 /// Networks that every component may connect to though they are off limits by
 /// default.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct PermittedNetworks {
     all: bool,
     networks: Vec<IpNetwork>,
+    /// Off limits whatever else is said.
+    blocked: Vec<IpNetwork>,
+    blocks_private: bool,
 }
 
 impl PermittedNetworks {
@@ -28,8 +31,33 @@ impl PermittedNetworks {
     pub(crate) fn all() -> Self {
         Self {
             all: true,
-            networks: Vec::new(),
+            ..Self::default()
         }
+    }
+
+    /// For a component whose manifest names the host: only what is blocked stays
+    /// off limits.
+    pub(crate) fn for_named(&self) -> Self {
+        Self {
+            all: true,
+            ..self.clone()
+        }
+    }
+
+    /// Off limits are also these: `private`, and networks such as `10.0.0.0/8`.
+    pub(crate) fn without(mut self, blocked: &[String]) -> Result<Self, InvalidNetwork> {
+        for item in blocked {
+            match (item.as_str(), item.parse::<IpNetwork>()) {
+                ("private", _) => self.blocks_private = true,
+                (_, Ok(network)) => self.blocked.push(network),
+                (_, Err(_)) => return Err(InvalidNetwork(item.clone())),
+            }
+        }
+        Ok(self)
+    }
+
+    fn blocks(&self, address: IpAddr) -> bool {
+        self.blocked.iter().any(|network| network.contains(address))
     }
 
     fn permit(&self, address: IpAddr) -> bool {
@@ -80,7 +108,11 @@ pub(crate) fn check(address: IpAddr, permitted: &PermittedNetworks) -> Result<()
         IpAddr::V4(_) => None,
     };
     let target = carried.unwrap_or(address);
-    if permitted.permit(address) || permitted.permit(target) {
+    if permitted.blocks(address) || permitted.blocks(target) {
+        return Err(Prohibited(address, "blocked"));
+    }
+    let is_permitted = permitted.permit(address) || permitted.permit(target);
+    if is_permitted && !permitted.blocks_private {
         return Ok(());
     }
     let kind = match target {

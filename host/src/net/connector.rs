@@ -97,11 +97,12 @@ impl Connector {
         url: &OutboundUrl,
         resolved: Vec<SocketAddr>,
     ) -> Result<Vec<SocketAddr>, ConnectError> {
-        if self.grants.allowed_outbound_hosts.names(url) {
-            return Ok(resolved);
-        }
+        let networks = match self.grants.allowed_outbound_hosts.names(url) {
+            true => &self.networks.for_named(),
+            false => &self.networks,
+        };
         let mut prohibited = None;
-        let keep = |address: &SocketAddr| match check(address.ip(), &self.networks) {
+        let keep = |address: &SocketAddr| match check(address.ip(), networks) {
             Ok(()) => true,
             Err(error) => {
                 prohibited = Some(error);

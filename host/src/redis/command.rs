@@ -47,11 +47,11 @@ pub(super) fn execute(
     now: Instant,
 ) -> Result<Reply, RedisError> {
     let reply = match (command, arguments.as_slice()) {
-        ("PING", []) => Reply::Status("PONG"),
+        ("PING", []) => Reply::Status("PONG".into()),
         ("PING", [message]) => Reply::Bytes(message.clone()),
         ("FLUSHDB", []) => {
             keys.clear();
-            Reply::Status("OK")
+            Reply::Status("OK".into())
         }
         ("GET", [key]) => bytes(text(keys, key, now)?),
         ("MGET", [_, ..]) => {
@@ -74,7 +74,7 @@ pub(super) fn execute(
         ("EXISTS", [_, ..]) => count(arguments.iter().filter(|key| keys.get(key, now).is_some())),
         ("RENAME", [from, to]) => {
             keys.rename(from, to.clone(), now)?;
-            Reply::Status("OK")
+            Reply::Status("OK".into())
         }
         ("EXPIRE", [key, time]) => expire(keys, key, number(time)?.checked_mul(1000), now)?,
         ("PEXPIRE", [key, time]) => expire(keys, key, Some(number(time)?), now)?,
@@ -248,7 +248,7 @@ fn set(
         return Ok(Reply::Nil);
     }
     keys.put(key.to_vec(), Value::Text(value.to_vec()), expires, now)?;
-    Ok(Reply::Status("OK"))
+    Ok(Reply::Status("OK".into()))
 }
 
 fn add(keys: &mut Keyspace, key: &[u8], amount: i64, now: Instant) -> Result<Reply, RedisError> {

@@ -43,7 +43,7 @@ impl Broker {
 fn print(reply: Reply) -> String {
     match reply {
         Reply::Nil => "(nil)".into(),
-        Reply::Status(status) => status.into(),
+        Reply::Status(status) => status.into_owned(),
         Reply::Integer(integer) => integer.to_string(),
         Reply::Bytes(bytes) => format!("{:?}", String::from_utf8_lossy(&bytes)),
         Reply::List(list) => format!(

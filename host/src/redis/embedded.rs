@@ -78,7 +78,7 @@ impl Client {
             ("PUBLISH", [channel, message]) => Ok(Reply::Integer(self.publish(channel, message))),
             ("FLUSHALL", []) => {
                 lock(&self.server.databases).clear();
-                Ok(Reply::Status("OK"))
+                Ok(Reply::Status("OK".into()))
             }
             _ => {
                 let mut databases = lock(&self.server.databases);
@@ -118,13 +118,14 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 mod tests {
     use super::super::Redis;
     use super::*;
+    use crate::net::PermittedNetworks;
 
     async fn execute(redis: &Redis, address: &str, command: &str) -> Result<Reply, RedisError> {
         let mut words = command.split(' ');
         let command = words.next().unwrap_or_default();
         let arguments = words.map(Into::into).collect();
         redis
-            .connect(address)
+            .connect(address, PermittedNetworks::all())
             .await?
             .execute(command, arguments)
             .await
@@ -164,7 +165,9 @@ mod tests {
             execute(&redis, "redis://h", "publish a x").await,
             Ok(Reply::Integer(0))
         );
-        let Redis::Embedded(Servers(servers)) = &redis;
+        let Redis::Embedded(Servers(servers)) = &redis else {
+            unreachable!("it is embedded")
+        };
         assert!(
             lock(servers)
                 .values()

@@ -1,24 +1,29 @@
 //! The message broker behind `spin:redis` and the Redis trigger.
 //!
-//! This is the seam between the host and a broker: the embedded one, which lives
-//! in the host's memory, is the only variant. One that talks to a real server is
-//! a further variant of [`Redis`] and [`Client`].
+//! This is the seam between the host and a broker, which is either embedded, and
+//! lives in the host's memory, or a server.
 
 mod address;
 mod command;
 mod embedded;
 mod keyspace;
+mod listener;
+mod remote;
 mod subscription;
 
+use std::borrow::Cow;
+
 pub(crate) use self::address::{InvalidRedisAddress, RedisAddress};
-use self::embedded::Servers;
 pub use self::subscription::Subscription;
+use crate::net::PermittedNetworks;
 
 /// The brokers of an application.
 #[derive(Clone)]
 pub(crate) enum Redis {
     /// One in-process server for every host and port.
-    Embedded(Servers),
+    Embedded(embedded::Servers),
+    /// Servers, at their addresses.
+    Remote(remote::Servers),
 }
 
 /// A connection to one broker.
@@ -26,6 +31,8 @@ pub(crate) enum Redis {
 pub(crate) enum Client {
     /// To an in-process server.
     Embedded(embedded::Client),
+    /// To a server.
+    Remote(remote::Client),
 }
 
 /// Why a broker refused a command.
@@ -41,6 +48,9 @@ pub(crate) enum RedisError {
     NotAnInteger,
     #[error("OOM command not allowed when used memory > 'maxmemory'.")]
     OutOfMemory,
+    /// There is no connection, or none any more.
+    #[error("{0}")]
+    Unreachable(String),
     /// Any other refusal, in the words of Redis.
     #[error("{0}")]
     Other(String),
@@ -50,7 +60,7 @@ pub(crate) enum RedisError {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Reply {
     Nil,
-    Status(&'static str),
+    Status(Cow<'static, str>),
     Integer(i64),
     Bytes(Vec<u8>),
     List(Vec<Reply>),
@@ -59,25 +69,42 @@ pub(crate) enum Reply {
 impl Redis {
     /// Brokers in this process, empty.
     pub(crate) fn embedded() -> Self {
-        Self::Embedded(Servers::default())
+        Self::Embedded(embedded::Servers::default())
     }
 
-    /// Connect to the broker at `address`.
-    pub(crate) async fn connect(&self, address: &str) -> Result<Client, RedisError> {
+    /// Servers, at their addresses.
+    pub(crate) fn remote() -> Self {
+        Self::Remote(remote::Servers::default())
+    }
+
+    /// Connect to the broker at `address`, if these networks have it.
+    pub(crate) async fn connect(
+        &self,
+        address: &str,
+        networks: PermittedNetworks,
+    ) -> Result<Client, RedisError> {
         let address = RedisAddress::parse(address)?;
         match self {
             Self::Embedded(servers) => servers.connect(&address).map(Client::Embedded),
+            Self::Remote(servers) => {
+                let client = servers.client(address, networks);
+                client.connect().await?;
+                Ok(Client::Remote(client))
+            }
         }
     }
 
-    /// Receive the messages of a channel from now on.
+    /// Receive the messages of a channel from now on. A server may be away: what
+    /// it publishes is received once it is back.
     pub(crate) async fn subscribe(
         &self,
         address: &str,
         channel: &str,
     ) -> Result<Subscription, RedisError> {
-        match self.connect(address).await? {
-            Client::Embedded(client) => Ok(client.subscribe(channel)),
+        let address = RedisAddress::parse(address)?;
+        match self {
+            Self::Embedded(servers) => Ok(servers.connect(&address)?.subscribe(channel)),
+            Self::Remote(_) => Ok(listener::subscribe(address, channel)),
         }
     }
 
@@ -88,7 +115,7 @@ impl Redis {
         channel: &str,
         payload: Vec<u8>,
     ) -> Result<(), RedisError> {
-        let client = self.connect(address).await?;
+        let client = self.connect(address, PermittedNetworks::all()).await?;
         client
             .execute("PUBLISH", vec![channel.into(), payload])
             .await
@@ -105,6 +132,7 @@ impl Client {
     ) -> Result<Reply, RedisError> {
         match self {
             Self::Embedded(client) => client.execute(command, arguments),
+            Self::Remote(client) => client.execute(command, arguments).await,
         }
     }
 }

@@ -88,8 +88,7 @@ impl Database {
 
 /// An open key-value store.
 #[derive(Clone)]
-#[expect(unreachable_pub, reason = "the generated bindings export it again")]
-pub struct Store {
+pub(in crate::capability) struct Store {
     database: Arc<Database>,
     label: Arc<str>,
 }

@@ -51,6 +51,9 @@ impl Sender {
             state: folder.path().to_owned(),
             networks,
             postgres_connections: 1,
+            key_value_stores: Default::default(),
+            sqlite_databases: Default::default(),
+            redis: crate::redis::Redis::embedded(),
         };
         let grants = Grants {
             component: "media".into(),

@@ -105,6 +105,10 @@ impl Address {
         &self,
         networks: &PermittedNetworks,
     ) -> Result<(TcpStream, SocketAddr, String), String> {
+        let networks = match self.key.is_named {
+            true => &networks.for_named(),
+            false => networks,
+        };
         let mut failed = "it has no address".to_owned();
         for (host, port) in hosts(&self.config) {
             let found = tokio::net::lookup_host((host, port)).await;
@@ -116,9 +120,7 @@ impl Address {
                 }
             };
             for address in found {
-                if !self.key.is_named
-                    && let Err(prohibited) = check(address.ip(), networks)
-                {
+                if let Err(prohibited) = check(address.ip(), networks) {
                     failed = format!(
                         "{host} is off limits: {prohibited}; name it in `allowed_outbound_hosts` or permit its network"
                     );

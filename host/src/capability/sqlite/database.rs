@@ -2,7 +2,7 @@
 //! to them.
 
 use std::cell::Cell;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{
     AtomicBool,
@@ -17,6 +17,7 @@ use tokio::sync::Notify;
 
 use super::guard::Guard;
 use crate::bindings::spin::sqlite::sqlite::Error;
+use crate::runtime_config::SqliteDatabase;
 
 /// How many unused connections to a database are kept: more than one for each
 /// instance that is busy at a time buys nothing.
@@ -51,11 +52,19 @@ pub(in crate::capability) struct Databases {
 }
 
 impl Databases {
-    /// Databases in files in `folder`.
-    pub(in crate::capability) fn new(folder: PathBuf) -> Self {
+    /// Databases in files in `folder`, except for those that say where they are.
+    pub(in crate::capability) fn new(
+        folder: PathBuf,
+        elsewhere: &BTreeMap<String, SqliteDatabase>,
+    ) -> Self {
+        let placed = elsewhere.iter().filter_map(|(label, database)| {
+            let SqliteDatabase::Spin { path } = database;
+            let database = Database::new(path.clone()?);
+            Some((label.clone(), Arc::new(database)))
+        });
         Self {
             folder,
-            databases: Mutex::default(),
+            databases: Mutex::new(placed.collect()),
         }
     }
 

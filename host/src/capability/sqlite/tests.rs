@@ -1,5 +1,6 @@
 //! What a component sees of its databases.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use super::reply::Reply;
@@ -18,7 +19,7 @@ impl Application {
     fn new() -> Self {
         let folder = tempfile::tempdir().expect("folder");
         Self {
-            databases: Databases::new(folder.path().to_owned()),
+            databases: Databases::new(folder.path().to_owned(), &BTreeMap::new()),
             _folder: folder,
         }
     }
