@@ -89,7 +89,7 @@ CREATE FUNCTION emporium_1.claim(
     OUT subject text[], OUT envelope_bytes int[], OUT envelopes bytea, OUT next_due_in bigint
 ) LANGUAGE plpgsql
 SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_bitmapscan = off
-SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off
+SET jit = off
 AS $$
 #variable_conflict use_column
 DECLARE
@@ -100,7 +100,9 @@ DECLARE
     v_worker int;
     v_found bigint[];
     v_suspect boolean[];
-    v_attempts int[];
+    v_attempt int[];
+    v_forgiven int[];
+    v_subject text[];
     v_until bigint := -1;
     v_next bigint;
 BEGIN
@@ -130,25 +132,29 @@ BEGIN
         RETURN;
     END IF;
 
-    WITH due AS (
-        DELETE FROM emporium.delayed WHERE id IN (
-            SELECT id FROM emporium.delayed
-            WHERE subscription = v_subscription.id AND due_ms <= v_now
-            ORDER BY due_ms LIMIT 1000 FOR UPDATE SKIP LOCKED
-        ) RETURNING id, attempt, forgiven, owed_ms, subject
-    )
-    INSERT INTO emporium.deliveries (id, attempt, forgiven, owed_ms, subject)
-    SELECT id, attempt, forgiven, owed_ms, subject FROM due;
+    v_found := ARRAY(
+        SELECT id FROM emporium.delayed
+        WHERE subscription = v_subscription.id AND due_ms <= v_now
+        ORDER BY due_ms LIMIT 1000 FOR UPDATE SKIP LOCKED
+    );
+    IF v_found <> '{}' THEN
+        WITH due AS (
+            DELETE FROM emporium.delayed WHERE id = ANY (v_found)
+            RETURNING id, attempt, forgiven, owed_ms, subject
+        )
+        INSERT INTO emporium.deliveries (id, attempt, forgiven, owed_ms, subject)
+        SELECT id, attempt, forgiven, owed_ms, subject FROM due;
+    END IF;
 
     v_low := greatest(v_subscription.id::bigint << 44, p_after);
     v_high := (v_subscription.id + 1)::bigint << 44;
     -- A hundred deaths are enough for one claim.
     FOR round IN 1 .. 100 LOOP
-        SELECT array_agg(f.id ORDER BY f.id), array_agg(f.leased ORDER BY f.id),
-            array_agg(f.attempts ORDER BY f.id)
-        INTO v_found, v_suspect, v_attempts
+        SELECT array_agg(f.id), array_agg(f.leased), array_agg(f.attempt),
+            array_agg(f.forgiven), array_agg(f.subject)
+        INTO v_found, v_suspect, v_attempt, v_forgiven, v_subject
         FROM (
-            SELECT d.id, d.leased, d.attempt - d.forgiven AS attempts
+            SELECT d.id, d.leased, d.attempt, d.forgiven, d.subject
             FROM emporium.deliveries AS d
             WHERE d.id > v_low AND d.id < v_high AND d.free_ms <= v_now
             ORDER BY d.id LIMIT p_limit FOR UPDATE SKIP LOCKED
@@ -163,7 +169,7 @@ BEGIN
         EXIT WHEN v_found IS NULL OR NOT v_suspect[1];
         -- Its lease ran out: it may have killed its handler. It is handed out
         -- alone, or dies.
-        IF v_attempts[1] < p_max_attempts THEN
+        IF v_attempt[1] - v_forgiven[1] < p_max_attempts THEN
             PERFORM emporium_1.count_retried(v_found[1:1]);
             v_found := v_found[1:1];
             v_suspect := '{false}';
@@ -171,17 +177,11 @@ BEGIN
         END IF;
         PERFORM set_config('synchronous_commit', 'on', true);
         PERFORM emporium_1.die(v_found[1:1],
-            ARRAY['the lease of attempt ' || v_attempts[1] || ' ran out'], v_now);
+            ARRAY['the lease of attempt ' || v_attempt[1] || ' ran out'], v_now);
         v_found := NULL;
     END LOOP;
 
     IF v_found IS NOT NULL THEN
-        IF true = ANY (v_suspect) THEN
-            -- A suspect in the middle is passed over: its turn comes when it is
-            -- first.
-            SELECT array_agg(f.id ORDER BY f.id) INTO v_found
-            FROM unnest(v_found, v_suspect) AS f (id, suspect) WHERE NOT f.suspect;
-        END IF;
         IF p_worker IS NOT NULL THEN
             SELECT w.number INTO v_worker FROM emporium.workers AS w WHERE w.id = p_worker;
             IF v_worker IS NULL THEN
@@ -192,27 +192,29 @@ BEGIN
             END IF;
         END IF;
         v_until := v_now + p_lease;
-        -- What weighs too much together is left to the next claim: hosts limit
-        -- what a statement may return.
-        WITH weighed AS MATERIALIZED (
-            SELECT f.id, e.id AS event_id, e.kind, e.envelope,
-                sum(octet_length(e.envelope)) OVER (ORDER BY f.id) AS bytes,
-                row_number() OVER (ORDER BY f.id) AS place
-            FROM unnest(v_found) AS f (id)
-            JOIN emporium.events AS e ON e.sequence = f.id & 17592186044415
-        ), leased AS (
-            UPDATE emporium.deliveries AS d
-            SET leased = true, attempt = d.attempt + 1, free_ms = v_until, worker = v_worker
-            FROM weighed AS w
-            WHERE d.id = w.id AND (w.bytes <= 16777216 OR w.place = 1)
-            RETURNING d.id, d.attempt, w.event_id, w.kind, d.subject, w.envelope
-        )
-        SELECT array_agg(l.id ORDER BY l.id), array_agg(l.attempt ORDER BY l.id),
-            array_agg(l.event_id ORDER BY l.id), array_agg(l.kind ORDER BY l.id),
-            array_agg(l.subject ORDER BY l.id), array_agg(octet_length(l.envelope) ORDER BY l.id),
-            string_agg(l.envelope, '' ORDER BY l.id)
+        -- A suspect in the middle is passed over: its turn comes when it is
+        -- first. What weighs too much together is left to the next claim: hosts
+        -- limit what a statement may return.
+        SELECT array_agg(f.id), array_agg(f.attempt + 1), array_agg(f.event_id),
+            array_agg(f.kind), array_agg(f.subject), array_agg(octet_length(f.envelope)),
+            string_agg(f.envelope, '')
         INTO delivery, attempt, event_id, kind, subject, envelope_bytes, envelopes
-        FROM leased AS l;
+        FROM (
+            SELECT f.id, f.attempt, f.subject, e.id AS event_id, e.kind, e.envelope,
+                sum(octet_length(e.envelope)) OVER (ORDER BY f.n) AS bytes, f.n
+            FROM unnest(v_found, v_suspect, v_attempt, v_subject) WITH ORDINALITY
+                AS f (id, suspect, attempt, subject, n)
+            CROSS JOIN LATERAL (
+                SELECT e.id, e.kind, e.envelope FROM emporium.events AS e
+                WHERE e.sequence = f.id & 17592186044415 OFFSET 0
+            ) AS e
+            WHERE NOT f.suspect
+            ORDER BY f.n
+        ) AS f
+        WHERE f.bytes <= 16777216 OR f.n = 1;
+        UPDATE emporium.deliveries
+        SET leased = true, attempt = deliveries.attempt + 1, free_ms = v_until, worker = v_worker
+        WHERE id = ANY (delivery);
     END IF;
 
     -- What else falls due, and when. Behind a full batch there is probably more.
@@ -244,21 +246,21 @@ END $$;
 CREATE FUNCTION emporium_1.extend(
     p_id bigint[], p_attempt int[], p_lease int, OUT held int[]
 ) LANGUAGE plpgsql
-SET plan_cache_mode = force_generic_plan SET enable_seqscan = off
-SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off
 AS $$
 DECLARE
     v_until bigint := emporium.now_ms() + p_lease;
 BEGIN
     PERFORM set_config('synchronous_commit', 'off', true);
-    PERFORM 1 FROM emporium.deliveries WHERE id = ANY (p_id) ORDER BY id FOR UPDATE;
     WITH extended AS (
         UPDATE emporium.deliveries AS d SET free_ms = v_until
-        FROM unnest(p_id, p_attempt) WITH ORDINALITY AS l (id, attempt, n)
-        WHERE d.id = l.id AND d.leased AND d.attempt = l.attempt
-        RETURNING l.n
+        WHERE d.id = ANY (p_id) AND d.leased
+            AND ((d.id, d.attempt) IN (SELECT * FROM unnest(p_id, p_attempt))) IS TRUE
+        RETURNING d.id
     )
-    SELECT array_agg(n::int) INTO held FROM extended;
+    SELECT array_agg(l.n::int) INTO held
+    FROM unnest(p_id, p_attempt) WITH ORDINALITY AS l (id, attempt, n)
+    JOIN extended AS e ON e.id = l.id;
 END $$;
 
 -- Hand deliveries back. `p_wait` is absent where the policy decides. Returns,
@@ -268,15 +270,13 @@ CREATE FUNCTION emporium_1.release(
     p_id bigint[], p_attempt int[], p_wait bigint[], p_reason text[],
     OUT held int[], OUT due_again bigint[]
 ) LANGUAGE plpgsql
-SET plan_cache_mode = force_generic_plan SET enable_seqscan = off
-SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off
 AS $$
 DECLARE
     v_now bigint := emporium.now_ms();
     v_id bigint[];
     v_reason text[];
 BEGIN
-    PERFORM 1 FROM emporium.deliveries WHERE id = ANY (p_id) ORDER BY id FOR UPDATE;
     SELECT array_agg(l.n::int ORDER BY l.n), array_agg(d.id ORDER BY l.n),
         array_agg(CASE
             WHEN d.attempt - d.forgiven >= s.max_attempts THEN -1
@@ -285,22 +285,31 @@ BEGIN
                 s.backoff_cap_ms) * (0.75 + random() / 2))), 9e18)::bigint
         END ORDER BY l.n)
     INTO held, v_id, due_again
-    FROM unnest(p_id, p_attempt, p_wait) WITH ORDINALITY AS l (id, attempt, wait, n)
-    JOIN emporium.deliveries AS d ON d.id = l.id AND d.leased AND d.attempt = l.attempt
+    FROM (
+        -- Handed back twice, the first counts.
+        SELECT DISTINCT ON (id, attempt) id, attempt, wait, n
+        FROM unnest(p_id, p_attempt, p_wait) WITH ORDINALITY AS l (id, attempt, wait, n)
+        ORDER BY id, attempt, n
+    ) AS l
+    CROSS JOIN LATERAL (
+        SELECT d.id, d.attempt, d.forgiven FROM emporium.deliveries AS d
+        WHERE d.id = l.id AND d.leased AND d.attempt = l.attempt FOR UPDATE
+    ) AS d
     JOIN emporium.subscriptions AS s ON s.id = (d.id >> 44)::int;
     IF held IS NULL THEN
         RETURN;
     END IF;
 
     WITH returned AS (
-        DELETE FROM emporium.deliveries AS d
-        USING unnest(v_id, due_again) AS r (id, due)
-        WHERE d.id = r.id AND r.due >= 0
-        RETURNING d.*, r.due
+        DELETE FROM emporium.deliveries WHERE id = ANY (ARRAY(
+            SELECT r.id FROM unnest(v_id, due_again) AS r (id, due) WHERE r.due >= 0
+        ))
+        RETURNING id, attempt, forgiven, owed_ms, subject
     )
     INSERT INTO emporium.delayed
         (id, subscription, due_ms, attempt, forgiven, owed_ms, subject)
-    SELECT id, id >> 44, due, attempt, forgiven, owed_ms, subject FROM returned;
+    SELECT d.id, d.id >> 44, r.due, d.attempt, d.forgiven, d.owed_ms, d.subject
+    FROM returned AS d JOIN unnest(v_id, due_again) AS r (id, due) ON r.id = d.id;
     PERFORM emporium_1.count_retried(ARRAY(
         SELECT r.id FROM unnest(v_id, due_again) AS r (id, due) WHERE r.due >= 0
     ));
@@ -316,18 +325,23 @@ END $$;
 CREATE FUNCTION emporium_1.bury(
     p_id bigint[], p_attempt int[], p_reason text[], OUT held int[]
 ) LANGUAGE plpgsql
-SET plan_cache_mode = force_generic_plan SET enable_seqscan = off
-SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off
 AS $$
 DECLARE
     v_id bigint[];
     v_reason text[];
 BEGIN
-    PERFORM 1 FROM emporium.deliveries WHERE id = ANY (p_id) ORDER BY id FOR UPDATE;
-    SELECT array_agg(l.n::int), array_agg(d.id), array_agg(p_reason[l.n])
+    SELECT array_agg(l.n::int), array_agg(d.id), array_agg(l.reason)
     INTO held, v_id, v_reason
-    FROM unnest(p_id, p_attempt) WITH ORDINALITY AS l (id, attempt, n)
-    JOIN emporium.deliveries AS d ON d.id = l.id AND d.leased AND d.attempt = l.attempt;
+    FROM (
+        SELECT DISTINCT ON (id, attempt) id, attempt, reason, n
+        FROM unnest(p_id, p_attempt, p_reason) WITH ORDINALITY AS l (id, attempt, reason, n)
+        ORDER BY id, attempt, n
+    ) AS l
+    CROSS JOIN LATERAL (
+        SELECT d.id FROM emporium.deliveries AS d
+        WHERE d.id = l.id AND d.leased AND d.attempt = l.attempt FOR UPDATE
+    ) AS d;
     IF held IS NOT NULL THEN
         PERFORM emporium_1.die(v_id, v_reason, emporium.now_ms());
     END IF;

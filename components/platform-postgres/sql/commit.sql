@@ -8,8 +8,7 @@ CREATE FUNCTION emporium_1.publish(
     p_not_before bigint[], p_trace text[], p_at int[], p_bytes int[], p_heap bytea, p_now bigint,
     OUT woken text[], OUT trace text[]
 ) LANGUAGE plpgsql
-SET plan_cache_mode = force_generic_plan SET enable_seqscan = off
-SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off
 AS $$
 DECLARE
     v_topics int[];
@@ -64,12 +63,13 @@ BEGIN
     WHERE NOT EXISTS (SELECT 1 FROM emporium.subscriptions AS s WHERE s.topic = t.id)
         OR EXISTS (
             SELECT 1 FROM emporium.subscriptions AS s
-            WHERE s.topic = t.id AND NOT EXISTS (
-                SELECT 1 FROM emporium.deliveries AS d
+            WHERE s.topic = t.id AND (
+                SELECT true FROM emporium.deliveries AS d
                 WHERE d.id >= ((s.id::bigint << 44) | greatest(v_sequence[1] - 64, 0))
                     AND d.id < ((s.id::bigint << 44) | v_sequence[1])
                     AND NOT d.leased AND d.free_ms <= p_now
-            )
+                LIMIT 1
+            ) IS NULL
         );
 
     WITH owed AS (
@@ -122,7 +122,7 @@ CREATE FUNCTION emporium_1.commit(
     OUT found_version bigint[], OUT missing text[], OUT woken text[], OUT trace text[]
 ) LANGUAGE plpgsql
 SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_bitmapscan = off
-SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off
+SET jit = off
 AS $$
 #variable_conflict use_column
 DECLARE
@@ -136,6 +136,8 @@ DECLARE
     v_lane_subject text[];
     v_base bigint[];
     v_rows bigint;
+    v_place int;
+    v_places tid[];
 BEGIN
     refused := '{}';
     repeated := '{}';
@@ -161,13 +163,17 @@ BEGIN
 
     -- Documents that are expected to exist, or may, are locked and looked at.
     IF cardinality(p_collection) > 0 THEN
-        v_before := array_fill(NULL::bigint, ARRAY[cardinality(p_collection)]);
+        v_before := array_fill(0::bigint, ARRAY[cardinality(p_collection)]);
         WITH there AS MATERIALIZED (
             SELECT w.n::int AS n, d.version
-            FROM unnest(p_collection, p_key) WITH ORDINALITY AS w (collection, key, n)
-            JOIN emporium.documents AS d ON d.collection = w.collection AND d.key = w.key
-            ORDER BY d.collection, d.key
-            FOR UPDATE OF d
+            FROM (
+                SELECT * FROM unnest(p_collection, p_key) WITH ORDINALITY AS w (collection, key, n)
+                ORDER BY collection, key
+            ) AS w
+            CROSS JOIN LATERAL (
+                SELECT d.version FROM emporium.documents AS d
+                WHERE d.collection = w.collection AND d.key = w.key FOR UPDATE
+            ) AS d
         ), conflict AS (
             SELECT w.unit, w.n::int AS n, t.version
             FROM unnest(p_write_unit, p_expected) WITH ORDINALITY AS w (unit, expected, n)
@@ -202,7 +208,7 @@ BEGIN
             SELECT DISTINCT ON (p_write_unit[b.write]) p_write_unit[b.write] AS unit, b.digest
             FROM unnest(p_blob_write, p_blob) WITH ORDINALITY AS b (write, digest, n)
             WHERE p_write_unit[b.write] <> ALL (refused)
-                AND NOT EXISTS (SELECT 1 FROM emporium.blobs WHERE digest = b.digest)
+                AND (SELECT true FROM emporium.blobs WHERE digest = b.digest LIMIT 1) IS NULL
             ORDER BY p_write_unit[b.write], b.n
         )
         SELECT refused || coalesce(array_agg(unit), '{}'),
@@ -219,11 +225,9 @@ BEGIN
         IF cardinality(refused) > 0 THEN
             FOR i IN 1 .. cardinality(refused) LOOP
                 CONTINUE WHEN repeated[i] = 1 OR NOT refused[i] = ANY (p_lease_unit);
-                PERFORM 1 FROM unnest(p_lease_unit, p_lease_id, p_lease_attempt)
-                    AS l (unit, id, attempt)
-                JOIN emporium.deliveries AS d
-                    ON d.id = l.id AND d.leased AND d.attempt = l.attempt
-                WHERE l.unit = refused[i];
+                v_place := array_position(p_lease_unit, refused[i]);
+                PERFORM 1 FROM emporium.deliveries
+                WHERE id = p_lease_id[v_place] AND attempt = p_lease_attempt[v_place] AND leased;
                 IF NOT FOUND THEN
                     conflicting[i] := 0;
                     missing[i] := NULL;
@@ -232,25 +236,27 @@ BEGIN
         END IF;
         WITH settled AS (
             DELETE FROM emporium.deliveries AS d
-            USING unnest(p_lease_unit, p_lease_id, p_lease_attempt) AS l (unit, id, attempt)
-            WHERE d.id = l.id AND d.leased AND d.attempt = l.attempt
-                AND l.unit <> ALL (refused)
-            RETURNING l.unit, d.id, d.owed_ms, d.subject
+            WHERE d.id = ANY (p_lease_id) AND d.leased AND ((d.id, d.attempt) IN (
+                SELECT l.id, l.attempt
+                FROM unnest(p_lease_unit, p_lease_id, p_lease_attempt) AS l (unit, id, attempt)
+                WHERE l.unit <> ALL (refused)
+            )) IS TRUE
+            RETURNING d.id, d.owed_ms, d.subject
         )
-        SELECT array_agg(unit), array_agg(id), array_agg(owed_ms),
+        SELECT array_agg(id), array_agg(owed_ms),
             array_agg((id >> 44)::int) FILTER (WHERE subject IS NOT NULL),
             array_agg(subject) FILTER (WHERE subject IS NOT NULL)
-        INTO v_seen, v_settled, v_owed, v_lane_subscription, v_lane_subject
+        INTO v_settled, v_owed, v_lane_subscription, v_lane_subject
         FROM settled;
-        IF coalesce(cardinality(v_seen), 0) < cardinality(p_lease_id) THEN
+        IF coalesce(cardinality(v_settled), 0) < cardinality(p_lease_id) THEN
             SELECT refused || coalesce(array_agg(unit), '{}'),
                 repeated || coalesce(array_agg(0), '{}'),
                 conflicting || coalesce(array_agg(0), '{}'),
                 found_version || coalesce(array_agg(0::bigint), '{}'),
                 missing || coalesce(array_agg(NULL::text), '{}')
             INTO refused, repeated, conflicting, found_version, missing
-            FROM unnest(p_lease_unit) AS unit
-            WHERE unit <> ALL (refused) AND unit <> ALL (coalesce(v_seen, '{}'));
+            FROM unnest(p_lease_unit, p_lease_id) AS l (unit, id)
+            WHERE unit <> ALL (refused) AND id <> ALL (coalesce(v_settled, '{}'));
         END IF;
         IF v_lane_subject IS NOT NULL THEN
             PERFORM emporium_1.leave(v_lane_subscription, v_lane_subject, v_now);
@@ -266,88 +272,79 @@ BEGIN
     END IF;
 
     IF cardinality(p_collection) > 0 THEN
-        -- What the documents let go of.
-        IF cardinality(array_remove(v_before, NULL)) > 0 THEN
-            PERFORM emporium_1.drop_related(p_collection, p_key, v_before, p_write_unit, refused,
-                p_write_puts, p_entry_write, p_entry, p_blob_write, p_blob, v_now);
-            DELETE FROM emporium.documents AS d
-            USING unnest(p_collection, p_key, p_write_unit, p_write_puts)
-                AS w (collection, key, unit, puts)
-            WHERE d.collection = w.collection AND d.key = w.key
-                AND w.puts = 0 AND w.unit <> ALL (refused);
-            UPDATE emporium.documents AS d
-            SET version = d.version + 1, updated_ms = v_now,
-                value = substring(p_heap FROM w.at FOR w.bytes),
-                entries = coalesce(r.entries, '{}'), blobs = coalesce(r.blobs, '{}')
-            FROM unnest(p_collection, p_key, p_write_unit, p_write_puts, p_value_at, p_value_bytes)
-                WITH ORDINALITY AS w (collection, key, unit, puts, at, bytes, n),
-            LATERAL (
-                SELECT (SELECT array_agg(e.part ORDER BY e.n) FROM unnest(p_entry)
-                            WITH ORDINALITY AS e (part, n)
-                        WHERE p_entry_write[((e.n + 1) / 2)::int] = w.n) AS entries,
-                    (SELECT array_agg(b.digest) FROM unnest(p_blob_write, p_blob)
-                        AS b (write, digest) WHERE b.write = w.n) AS blobs
-            ) AS r
-            WHERE d.collection = w.collection AND d.key = w.key
-                AND w.puts = 1 AND w.unit <> ALL (refused);
-            INSERT INTO emporium.removals (collection, key, version, removed_ms)
-            SELECT w.collection, w.key, w.before + 1, v_now
-            FROM unnest(p_collection, p_key, p_write_unit, p_write_puts, v_before)
-                AS w (collection, key, unit, puts, before)
-            WHERE w.puts = 0 AND w.before IS NOT NULL AND w.unit <> ALL (refused);
-        END IF;
-
-        -- Documents that are new, or were never there. Removed ones go on from
-        -- their version.
-        v_base := array_fill(0::bigint, ARRAY[cardinality(p_collection)]);
+        -- Documents that were removed go on from that version.
+        v_base := coalesce(v_before, array_fill(0::bigint, ARRAY[cardinality(p_collection)]));
         WITH removed AS MATERIALIZED (
-            SELECT w.n::int AS n, w.puts, r.version, r.collection, r.key
+            SELECT w.n::int AS n, w.puts, r.version, r.place
             FROM unnest(p_collection, p_key, p_write_unit, p_write_puts, v_before)
                 WITH ORDINALITY AS w (collection, key, unit, puts, before, n)
-            JOIN emporium.removals AS r ON r.collection = w.collection AND r.key = w.key
-            WHERE w.before IS NULL AND w.unit <> ALL (refused)
-        ), gone AS (
-            DELETE FROM emporium.removals AS r USING removed AS d
-            WHERE r.collection = d.collection AND r.key = d.key AND d.puts = 1
+            CROSS JOIN LATERAL (
+                SELECT r.version, r.ctid AS place FROM emporium.removals AS r
+                WHERE r.collection = w.collection AND r.key = w.key FOR UPDATE
+            ) AS r
+            WHERE w.before = 0 AND w.unit <> ALL (refused)
         )
-        SELECT array_agg(n), array_agg(r.version) INTO v_seen, v_settled FROM removed AS r;
-        FOR i IN 1 .. coalesce(cardinality(v_seen), 0) LOOP
-            v_base[v_seen[i]] := v_settled[i];
-        END LOOP;
-        WITH written AS (
-            INSERT INTO emporium.documents
-                (collection, key, version, created_ms, updated_ms, entries, blobs, value)
-            SELECT w.collection, w.key, w.base + 1, v_now, v_now,
-                CASE WHEN p_entry = '{}' THEN '{}' ELSE coalesce((
-                    SELECT array_agg(e.part ORDER BY e.n) FROM unnest(p_entry)
-                        WITH ORDINALITY AS e (part, n)
-                    WHERE p_entry_write[((e.n + 1) / 2)::int] = w.n), '{}') END,
-                CASE WHEN p_blob = '{}' THEN '{}' ELSE coalesce((
-                    SELECT array_agg(b.digest) FROM unnest(p_blob_write, p_blob)
-                        AS b (write, digest) WHERE b.write = w.n), '{}') END,
-                substring(p_heap FROM w.at FOR w.bytes)
-            FROM unnest(p_collection, p_key, p_write_unit, p_write_puts, v_before, v_base,
-                    p_value_at, p_value_bytes)
-                WITH ORDINALITY AS w (collection, key, unit, puts, before, base, at, bytes, n)
-            WHERE w.before IS NULL AND w.puts = 1 AND w.unit <> ALL (refused)
-            ORDER BY w.collection, w.key
-            ON CONFLICT DO NOTHING
-            RETURNING 1
-        )
-        SELECT count(*) INTO v_rows FROM written;
-        IF v_rows < (
-            SELECT count(*) FROM unnest(p_write_unit, p_write_puts, v_before)
-                AS w (unit, puts, before)
-            WHERE w.before IS NULL AND w.puts = 1 AND w.unit <> ALL (refused)
-        ) THEN
-            RAISE EXCEPTION 'a document was created meanwhile' USING ERRCODE = 'EM001';
+        SELECT array_agg(n), array_agg(r.version), array_agg(place) FILTER (WHERE puts = 1)
+        INTO v_seen, v_settled, v_places FROM removed AS r;
+        IF v_seen IS NOT NULL THEN
+            FOR i IN 1 .. cardinality(v_seen) LOOP
+                v_base[v_seen[i]] := v_settled[i];
+            END LOOP;
+            DELETE FROM emporium.removals WHERE ctid = ANY (v_places);
         END IF;
         version := ARRAY(
-            SELECT coalesce(w.before + 1, w.base + w.puts)
+            SELECT CASE WHEN w.before > 0 THEN w.before + 1 ELSE w.base + w.puts END
             FROM unnest(v_before, v_base, p_write_puts) WITH ORDINALITY
                 AS w (before, base, puts, n)
             ORDER BY w.n
         );
+
+        IF 0 < ANY (v_before) THEN
+            PERFORM emporium_1.drop_related(p_collection, p_key, v_before, p_write_unit, refused,
+                p_entry_write, p_entry, p_blob_write, p_blob, v_now);
+        END IF;
+        IF 0 = ANY (p_write_puts) THEN
+            FOR i IN 1 .. cardinality(p_collection) LOOP
+                CONTINUE WHEN p_write_puts[i] = 1 OR v_before[i] = 0
+                    OR p_write_unit[i] = ANY (refused);
+                DELETE FROM emporium.documents
+                WHERE collection = p_collection[i] AND key = p_key[i];
+                INSERT INTO emporium.removals VALUES (p_collection[i], p_key[i], version[i], v_now);
+            END LOOP;
+        END IF;
+        -- What exists is locked, and gets its next version. What does not is
+        -- inserted, or was by somebody else in the meantime.
+        WITH written AS (
+            INSERT INTO emporium.documents AS d
+                (collection, key, version, created_ms, updated_ms, entries, blobs, value)
+            SELECT w.collection, w.key, w.version, v_now, v_now,
+                CASE WHEN p_entry = '{}' THEN '{}' ELSE ARRAY(
+                    SELECT e.part FROM unnest(p_entry) WITH ORDINALITY AS e (part, n)
+                    WHERE p_entry_write[((e.n + 1) / 2)::int] = w.n ORDER BY e.n
+                ) END,
+                CASE WHEN p_blob = '{}' THEN '{}' ELSE ARRAY(
+                    SELECT b.digest FROM unnest(p_blob_write, p_blob) AS b (write, digest)
+                    WHERE b.write = w.n ORDER BY b.digest
+                ) END,
+                substring(p_heap FROM w.at FOR w.bytes)
+            FROM unnest(p_collection, p_key, p_write_unit, p_write_puts, version, p_value_at,
+                    p_value_bytes)
+                WITH ORDINALITY AS w (collection, key, unit, puts, version, at, bytes, n)
+            WHERE w.puts = 1 AND w.unit <> ALL (refused)
+            ORDER BY w.collection, w.key
+            ON CONFLICT (collection, key) DO UPDATE
+                SET version = excluded.version, updated_ms = excluded.updated_ms,
+                    entries = excluded.entries, blobs = excluded.blobs, value = excluded.value
+                WHERE d.version = excluded.version - 1
+            RETURNING 1
+        )
+        SELECT count(*) INTO v_rows FROM written;
+        IF v_rows < (
+            SELECT count(*) FROM unnest(p_write_unit, p_write_puts) AS w (unit, puts)
+            WHERE w.puts = 1 AND w.unit <> ALL (refused)
+        ) THEN
+            RAISE EXCEPTION 'a document was created meanwhile' USING ERRCODE = 'EM001';
+        END IF;
 
         IF cardinality(p_entry_write) > 0 THEN
             INSERT INTO emporium.entries (collection, name, value, key)
@@ -361,15 +358,17 @@ BEGIN
             INSERT INTO emporium.blob_references (blob, collection, key)
             SELECT DISTINCT b.id, p_collection[r.write], p_key[r.write]
             FROM unnest(p_blob_write, p_blob) AS r (write, digest)
-            JOIN emporium.blobs AS b ON b.digest = r.digest
+            CROSS JOIN LATERAL (
+                SELECT b.id FROM emporium.blobs AS b WHERE b.digest = r.digest OFFSET 0
+            ) AS b
             WHERE p_write_unit[r.write] <> ALL (refused)
             ORDER BY 1, 2, 3
             ON CONFLICT DO NOTHING;
             UPDATE emporium.blobs SET unreferenced_ms = NULL
-            WHERE unreferenced_ms IS NOT NULL AND digest IN (
+            WHERE unreferenced_ms IS NOT NULL AND digest = ANY (ARRAY(
                 SELECT digest FROM unnest(p_blob_write, p_blob) AS r (write, digest)
                 WHERE p_write_unit[r.write] <> ALL (refused)
-            );
+            ));
         END IF;
     END IF;
 
@@ -397,11 +396,10 @@ END $$;
 -- not have.
 CREATE FUNCTION emporium_1.drop_related(
     p_collection text[], p_key text[], p_before bigint[], p_unit int[], p_refused int[],
-    p_puts int[], p_entry_write int[], p_entry text[], p_blob_write int[], p_blob text[],
+    p_entry_write int[], p_entry text[], p_blob_write int[], p_blob text[],
     p_now bigint
 ) RETURNS void LANGUAGE plpgsql
-SET plan_cache_mode = force_generic_plan SET enable_seqscan = off
-SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off
 AS $$
 DECLARE
     w record;
@@ -412,8 +410,11 @@ BEGIN
         SELECT u.n, d.collection, d.key, d.entries, d.blobs
         FROM unnest(p_collection, p_key, p_before, p_unit) WITH ORDINALITY
             AS u (collection, key, before, unit, n)
-        JOIN emporium.documents AS d ON d.collection = u.collection AND d.key = u.key
-        WHERE u.before IS NOT NULL AND u.unit <> ALL (p_refused)
+        CROSS JOIN LATERAL (
+            SELECT * FROM emporium.documents AS d
+            WHERE d.collection = u.collection AND d.key = u.key OFFSET 0
+        ) AS d
+        WHERE u.before > 0 AND u.unit <> ALL (p_refused)
             AND (d.entries <> '{}' OR d.blobs <> '{}')
         ORDER BY d.collection, d.key
     LOOP
@@ -442,12 +443,12 @@ BEGIN
         );
         IF v_blobs <> '{}' THEN
             PERFORM 1 FROM emporium.blobs WHERE digest = ANY (v_blobs) ORDER BY id FOR UPDATE;
-            DELETE FROM emporium.blob_references AS r USING emporium.blobs AS b
-            WHERE b.digest = ANY (v_blobs) AND r.blob = b.id
-                AND r.collection = w.collection AND r.key = w.key;
+            DELETE FROM emporium.blob_references
+            WHERE blob = ANY (ARRAY(SELECT id FROM emporium.blobs WHERE digest = ANY (v_blobs)))
+                AND collection = w.collection AND key = w.key;
             UPDATE emporium.blobs AS b SET unreferenced_ms = p_now
             WHERE b.digest = ANY (v_blobs)
-                AND NOT EXISTS (SELECT 1 FROM emporium.blob_references AS r WHERE r.blob = b.id);
+                AND (SELECT true FROM emporium.blob_references AS r WHERE r.blob = b.id LIMIT 1) IS NULL;
         END IF;
     END LOOP;
 END $$;

@@ -1,5 +1,10 @@
 -- Ordering keys: who may be handled, who waits, who comes next.
 --
+-- Statements here, and in what follows, are written so that the statistics of a
+-- table cannot mislead the planner: these tables are empty at one moment and
+-- full at the next. A table is entered by `= ANY`, by its place (`ctid`, once
+-- locked), or from a `LATERAL` subquery that cannot be turned round.
+--
 -- A lane is locked before anybody looks at who waits in it, always in the order
 -- of the primary key, and each look is a statement of its own: it sees what was
 -- committed while the lock was waited for.
@@ -10,12 +15,10 @@ CREATE FUNCTION emporium_1.enter(
     p_id bigint[], p_subject text[], p_due bigint[], p_owed bigint[],
     p_attempt int[], p_forgiven int[], p_now bigint
 ) RETURNS void LANGUAGE plpgsql
-SET plan_cache_mode = force_generic_plan SET enable_seqscan = off
-SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off
 AS $$
 DECLARE
-    v_subscription int[];
-    v_subject text[];
+    v_won tid[];
     v_keyed bigint;
     v_first boolean;
     v_one record;
@@ -29,14 +32,11 @@ BEGIN
             FROM unnest(p_id, p_subject) AS e (id, subject) WHERE e.subject IS NOT NULL
             ORDER BY 1, 2
             ON CONFLICT DO NOTHING
-            RETURNING subscription, subject
+            RETURNING ctid
         )
-        SELECT array_agg(subscription), array_agg(subject)
-        INTO v_subscription, v_subject FROM won;
-        IF coalesce(cardinality(v_subject), 0) < v_keyed THEN
-            DELETE FROM emporium.lanes WHERE (subscription, subject) IN (
-                SELECT * FROM unnest(v_subscription, v_subject)
-            );
+        SELECT array_agg(ctid) INTO v_won FROM won;
+        IF coalesce(cardinality(v_won), 0) < v_keyed THEN
+            DELETE FROM emporium.lanes WHERE ctid = ANY (v_won);
             FOR v_one IN
                 SELECT (id >> 44)::int AS subscription, u.*
                 FROM unnest(p_id, p_subject, p_due, p_owed, p_attempt, p_forgiven)
@@ -91,36 +91,53 @@ END $$;
 CREATE FUNCTION emporium_1.leave(
     p_subscription int[], p_subject text[], p_now bigint
 ) RETURNS void LANGUAGE plpgsql
-SET plan_cache_mode = force_generic_plan SET enable_seqscan = off
-SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off
 AS $$
+DECLARE
+    v_lane tid[];
+    v_subscription int[];
+    v_subject text[];
+    v_next bigint[];
+    v_one emporium.waiting;
 BEGIN
-    PERFORM 1 FROM emporium.lanes AS l
-    WHERE (l.subscription, l.subject) IN (SELECT * FROM unnest(p_subscription, p_subject))
-    ORDER BY l.subscription, l.subject FOR UPDATE;
-
-    WITH free AS MATERIALIZED (
-        SELECT f.subscription, f.subject, (
+    SELECT array_agg(l.lane), array_agg(f.subscription), array_agg(f.subject)
+    INTO v_lane, v_subscription, v_subject
+    FROM (
+        SELECT subscription, subject FROM unnest(p_subscription, p_subject)
+            AS f (subscription, subject)
+        ORDER BY subscription, subject
+    ) AS f
+    CROSS JOIN LATERAL (
+        SELECT l.ctid AS lane FROM emporium.lanes AS l
+        WHERE l.subscription = f.subscription AND l.subject = f.subject FOR UPDATE
+    ) AS l;
+    v_next := ARRAY(
+        SELECT (
             SELECT w.id FROM emporium.waiting AS w
             WHERE w.subscription = f.subscription AND w.subject = f.subject
             ORDER BY w.id LIMIT 1
-        ) AS next
-        FROM unnest(p_subscription, p_subject) AS f (subscription, subject)
-    ), next AS (
-        DELETE FROM emporium.waiting WHERE id IN (SELECT next FROM free) RETURNING *
-    ), ready AS (
-        INSERT INTO emporium.deliveries (id, attempt, forgiven, owed_ms, subject)
-        SELECT id, attempt, forgiven, owed_ms, subject FROM next WHERE due_ms <= p_now
-    ), delayed AS (
-        INSERT INTO emporium.delayed
-            (id, subscription, due_ms, attempt, forgiven, owed_ms, subject)
-        SELECT id, subscription, due_ms, attempt, forgiven, owed_ms, subject
-        FROM next WHERE due_ms > p_now
-    )
-    DELETE FROM emporium.lanes
-    WHERE (subscription, subject) IN (
-        SELECT subscription, subject FROM free WHERE next IS NULL
+        )
+        FROM unnest(v_subscription, v_subject) WITH ORDINALITY AS f (subscription, subject, n)
+        ORDER BY f.n
     );
+    DELETE FROM emporium.lanes WHERE ctid = ANY (ARRAY(
+        SELECT f.lane FROM unnest(v_lane, v_next) AS f (lane, next) WHERE f.next IS NULL
+    ));
+    FOR i IN 1 .. cardinality(v_next) LOOP
+        CONTINUE WHEN v_next[i] IS NULL;
+        DELETE FROM emporium.waiting
+        WHERE subscription = v_subscription[i] AND subject = v_subject[i] AND id = v_next[i]
+        RETURNING * INTO v_one;
+        IF v_one.due_ms <= p_now THEN
+            INSERT INTO emporium.deliveries (id, attempt, forgiven, owed_ms, subject)
+            VALUES (v_one.id, v_one.attempt, v_one.forgiven, v_one.owed_ms, v_one.subject);
+        ELSE
+            INSERT INTO emporium.delayed
+                (id, subscription, due_ms, attempt, forgiven, owed_ms, subject)
+            VALUES (v_one.id, v_one.subscription, v_one.due_ms, v_one.attempt, v_one.forgiven,
+                v_one.owed_ms, v_one.subject);
+        END IF;
+    END LOOP;
 END $$;
 
 -- Make leased or run-out deliveries dead letters, and pause subscriptions in
@@ -128,23 +145,22 @@ END $$;
 CREATE FUNCTION emporium_1.die(
     p_id bigint[], p_reason text[], p_now bigint
 ) RETURNS void LANGUAGE plpgsql
-SET plan_cache_mode = force_generic_plan SET enable_seqscan = off
-SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off
 AS $$
 DECLARE
     v_subscription int[];
     v_subject text[];
 BEGIN
     WITH dying AS (
-        DELETE FROM emporium.deliveries AS d
-        USING unnest(p_id, p_reason) AS p (id, reason)
-        WHERE d.id = p.id
-        RETURNING d.id, p.reason, d.attempt, d.forgiven, d.subject
+        DELETE FROM emporium.deliveries WHERE id = ANY (p_id)
+        RETURNING id, attempt, forgiven, subject
     ), died AS (
         INSERT INTO emporium.dead (id, died_ms, reason, attempt, forgiven, subject, blocking)
-        SELECT d.id, p_now, d.reason, d.attempt, d.forgiven, d.subject,
+        SELECT d.id, p_now, p.reason, d.attempt, d.forgiven, d.subject,
             s.blocks AND d.subject IS NOT NULL
-        FROM dying AS d JOIN emporium.subscriptions AS s ON s.id = (d.id >> 44)::int
+        FROM dying AS d
+        JOIN unnest(p_id, p_reason) AS p (id, reason) ON p.id = d.id
+        JOIN emporium.subscriptions AS s ON s.id = (d.id >> 44)::int
         RETURNING id, subject, blocking
     )
     SELECT array_agg((id >> 44)::int), array_agg(subject)

@@ -5,8 +5,7 @@
 CREATE FUNCTION emporium_1.replay(
     p_id bigint[], p_per_second int, OUT replayed int, OUT woken text[]
 ) LANGUAGE plpgsql
-SET plan_cache_mode = force_generic_plan SET enable_seqscan = off
-SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off
 AS $$
 DECLARE
     v_now bigint := emporium.now_ms();
@@ -57,8 +56,7 @@ END $$;
 CREATE FUNCTION emporium_1.discard(
     p_id bigint[], OUT discarded int, OUT woken text[]
 ) LANGUAGE plpgsql
-SET plan_cache_mode = force_generic_plan SET enable_seqscan = off
-SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off
 AS $$
 DECLARE
     v_id bigint[];
@@ -149,7 +147,8 @@ END $$;
 -- Returns the topics with work: after what workers that are gone held was freed,
 -- and after a clock that was set back was made up for.
 CREATE FUNCTION emporium_1.due_topics() RETURNS text[] LANGUAGE plpgsql
-SET plan_cache_mode = force_generic_plan SET enable_bitmapscan = off SET jit = off
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_bitmapscan = off
+SET jit = off
 AS $$
 DECLARE
     v_now bigint := emporium.now_ms();
@@ -183,17 +182,18 @@ BEGIN
             SELECT 1 FROM emporium.subscriptions AS s
             WHERE s.topic = t.id
                 AND (s.paused_since_ms IS NULL OR s.paused_until_ms <= v_now)
-                AND (EXISTS (
-                    SELECT 1 FROM emporium.deliveries AS d
+                AND coalesce((
+                    SELECT true FROM emporium.deliveries AS d
                     WHERE d.id > s.id::bigint << 44 AND d.id < (s.id + 1)::bigint << 44
                         AND d.free_ms <= v_now
-                ) OR EXISTS (
-                    SELECT 1 FROM emporium.delayed AS d
-                    WHERE d.subscription = s.id AND d.due_ms <= v_now
-                ))
+                    LIMIT 1
+                ), (
+                    SELECT true FROM emporium.delayed AS d
+                    WHERE d.subscription = s.id AND d.due_ms <= v_now LIMIT 1
+                ), false)
         ) OR (
             NOT EXISTS (SELECT 1 FROM emporium.subscriptions AS s WHERE s.topic = t.id)
-            AND EXISTS (SELECT 1 FROM emporium.events AS e WHERE e.topic = t.id)
+            AND (SELECT true FROM emporium.events AS e WHERE e.topic = t.id LIMIT 1)
         )
         ORDER BY t.name
     );
@@ -203,7 +203,7 @@ END $$;
 CREATE FUNCTION emporium_1.sweep(
     p_events bigint, p_blobs bigint, p_removals bigint, p_units bigint,
     OUT events bigint, OUT blobs bigint, OUT removals bigint, OUT units bigint
-) LANGUAGE plpgsql SET jit = off AS $$
+) LANGUAGE plpgsql SET enable_seqscan = off SET jit = off AS $$
 #variable_conflict use_column
 DECLARE
     v_now bigint := emporium.now_ms();
@@ -215,7 +215,7 @@ BEGIN
         WHERE e.published_ms <= v_now - p_events
             AND NOT EXISTS (
                 SELECT 1 FROM emporium.subscriptions AS s
-                WHERE s.topic = e.topic AND emporium_1.is_owed(s.id, e.sequence)
+                WHERE s.topic = e.topic AND emporium_1.is_owed(s.id, e.sequence, e.subject)
             )
         ORDER BY e.sequence LIMIT 1000 FOR UPDATE SKIP LOCKED
     ), swept AS (
@@ -251,10 +251,16 @@ BEGIN
 END $$;
 
 -- Whether a subscription still has to do with an event.
-CREATE FUNCTION emporium_1.is_owed(p_subscription int, p_sequence bigint) RETURNS boolean
-LANGUAGE sql STABLE AS $$
-    SELECT EXISTS (SELECT 1 FROM emporium.deliveries WHERE id = (p_subscription::bigint << 44) | p_sequence)
-        OR EXISTS (SELECT 1 FROM emporium.delayed WHERE id = (p_subscription::bigint << 44) | p_sequence)
-        OR EXISTS (SELECT 1 FROM emporium.waiting WHERE id = (p_subscription::bigint << 44) | p_sequence)
-        OR EXISTS (SELECT 1 FROM emporium.dead WHERE id = (p_subscription::bigint << 44) | p_sequence)
-$$;
+CREATE FUNCTION emporium_1.is_owed(p_subscription int, p_sequence bigint, p_subject text)
+RETURNS boolean LANGUAGE plpgsql STABLE SET enable_seqscan = off AS $$
+DECLARE
+    v_id bigint := (p_subscription::bigint << 44) | p_sequence;
+BEGIN
+    RETURN EXISTS (SELECT 1 FROM emporium.deliveries WHERE id = v_id)
+        OR EXISTS (SELECT 1 FROM emporium.delayed WHERE id = v_id)
+        OR EXISTS (SELECT 1 FROM emporium.dead WHERE id = v_id)
+        OR EXISTS (
+            SELECT 1 FROM emporium.waiting
+            WHERE subscription = p_subscription AND subject = p_subject AND id = v_id
+        );
+END $$;

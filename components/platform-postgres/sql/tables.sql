@@ -189,15 +189,15 @@ CREATE TABLE emporium.lanes (
 
 -- Those that wait for an earlier one with their key.
 CREATE TABLE emporium.waiting (
-    id bigint PRIMARY KEY,
     subscription int NOT NULL,
     subject text COLLATE "C" NOT NULL,
+    id bigint NOT NULL,
     due_ms bigint NOT NULL,
     attempt int NOT NULL,
     forgiven int NOT NULL,
-    owed_ms bigint NOT NULL
+    owed_ms bigint NOT NULL,
+    PRIMARY KEY (subscription, subject, id)
 ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 10000);
-CREATE INDEX waiting_by_lane ON emporium.waiting (subscription, subject, id);
 
 -- Those that were given up. One that blocks still has its lane.
 CREATE TABLE emporium.dead (

@@ -70,7 +70,7 @@ const SUBSCRIPTIONS: &str = "WITH now AS MATERIALIZED (SELECT emporium.now_ms() 
 /// The columns are those that `event` takes.
 const EVENTS: &str = "SELECT e.sequence, e.id, t.name, e.kind, e.subject, e.published_ms,
         (SELECT count(*) FROM emporium.subscriptions AS s
-         WHERE s.topic = e.topic AND emporium_1.is_owed(s.id, e.sequence)),
+         WHERE s.topic = e.topic AND emporium_1.is_owed(s.id, e.sequence, e.subject)),
         e.envelope
     FROM emporium.events AS e JOIN emporium.topics AS t ON t.id = e.topic
     WHERE e.sequence > $1 ORDER BY e.sequence LIMIT $2::int";
