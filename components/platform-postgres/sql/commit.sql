@@ -7,9 +7,7 @@ CREATE FUNCTION emporium_1.publish(
     p_topic text[], p_event_topic int[], p_event_id text[], p_kind text[], p_subject text[],
     p_not_before bigint[], p_trace text[], p_at int[], p_bytes int[], p_heap bytea, p_now bigint,
     OUT woken text[], OUT trace text[]
-) LANGUAGE plpgsql
-SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off
-AS $$
+) LANGUAGE plpgsql AS $$
 DECLARE
     v_topics int[];
     v_sequence bigint[];
@@ -65,24 +63,33 @@ BEGIN
             SELECT 1 FROM emporium.subscriptions AS s
             WHERE s.topic = t.id AND (
                 SELECT true FROM emporium.deliveries AS d
-                WHERE d.id >= ((s.id::bigint << 44) | greatest(v_sequence[1] - 64, 0))
+                WHERE d.id >= ((s.id::bigint << 44) | greatest(v_sequence[1] - 8, 0))
                     AND d.id < ((s.id::bigint << 44) | v_sequence[1])
                     AND NOT d.leased AND d.free_ms <= p_now
                 LIMIT 1
             ) IS NULL
         );
 
-    WITH owed AS (
-        SELECT (s.id::bigint << 44) | e.sequence AS id, e.subject, e.due
-        FROM unnest(v_sequence, v_topic, v_subject, v_due) AS e (sequence, topic, subject, due)
-        JOIN emporium.subscriptions AS s ON s.topic = e.topic
-    )
-    SELECT array_agg(id ORDER BY id), array_agg(subject ORDER BY id), array_agg(due ORDER BY id)
-    INTO v_owed, v_subject, v_due FROM owed;
-    IF v_owed IS NOT NULL THEN
-        PERFORM emporium_1.enter(v_owed, v_subject, v_due, v_due,
-            array_fill(0, ARRAY[cardinality(v_owed)]), array_fill(0, ARRAY[cardinality(v_owed)]),
-            p_now);
+    IF array_remove(v_subject, NULL) = '{}' AND p_now >= ALL (v_due) THEN
+        INSERT INTO emporium.deliveries (id, owed_ms)
+        SELECT (s.id::bigint << 44) | e.sequence, e.due
+        FROM unnest(v_sequence, v_topic, v_due) AS e (sequence, topic, due)
+        JOIN emporium.subscriptions AS s ON s.topic = e.topic;
+    ELSE
+        WITH owed AS (
+            SELECT (s.id::bigint << 44) | e.sequence AS id, e.subject, e.due
+            FROM unnest(v_sequence, v_topic, v_subject, v_due)
+                AS e (sequence, topic, subject, due)
+            JOIN emporium.subscriptions AS s ON s.topic = e.topic
+        )
+        SELECT array_agg(id ORDER BY id), array_agg(subject ORDER BY id),
+            array_agg(due ORDER BY id)
+        INTO v_owed, v_subject, v_due FROM owed;
+        IF v_owed IS NOT NULL THEN
+            PERFORM emporium_1.enter(v_owed, v_subject, v_due, v_due,
+                array_fill(0, ARRAY[cardinality(v_owed)]),
+                array_fill(0, ARRAY[cardinality(v_owed)]), p_now);
+        END IF;
     END IF;
 
     IF v_idle IS NOT NULL THEN
@@ -398,9 +405,7 @@ CREATE FUNCTION emporium_1.drop_related(
     p_collection text[], p_key text[], p_before bigint[], p_unit int[], p_refused int[],
     p_entry_write int[], p_entry text[], p_blob_write int[], p_blob text[],
     p_now bigint
-) RETURNS void LANGUAGE plpgsql
-SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off
-AS $$
+) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     w record;
     v_entries text[];

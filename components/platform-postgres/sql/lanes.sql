@@ -5,6 +5,9 @@
 -- full at the next. A table is entered by `= ANY`, by its place (`ctid`, once
 -- locked), or from a `LATERAL` subquery that cannot be turned round.
 --
+-- Functions that only others here call have no settings of their own: they run
+-- under those of the caller, and to set them costs as much as a small statement.
+--
 -- A lane is locked before anybody looks at who waits in it, always in the order
 -- of the primary key, and each look is a statement of its own: it sees what was
 -- committed while the lock was waited for.
@@ -14,9 +17,7 @@
 CREATE FUNCTION emporium_1.enter(
     p_id bigint[], p_subject text[], p_due bigint[], p_owed bigint[],
     p_attempt int[], p_forgiven int[], p_now bigint
-) RETURNS void LANGUAGE plpgsql
-SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off
-AS $$
+) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     v_won tid[];
     v_keyed bigint;
@@ -90,9 +91,7 @@ END $$;
 -- the lane ends.
 CREATE FUNCTION emporium_1.leave(
     p_subscription int[], p_subject text[], p_now bigint
-) RETURNS void LANGUAGE plpgsql
-SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off
-AS $$
+) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     v_lane tid[];
     v_subscription int[];
@@ -144,9 +143,7 @@ END $$;
 -- which too many died in a row. The caller has locked them.
 CREATE FUNCTION emporium_1.die(
     p_id bigint[], p_reason text[], p_now bigint
-) RETURNS void LANGUAGE plpgsql
-SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off
-AS $$
+) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     v_subscription int[];
     v_subject text[];
@@ -194,9 +191,7 @@ END $$;
 -- Count what was settled, and how long it took.
 CREATE FUNCTION emporium_1.count_settled(
     p_id bigint[], p_owed bigint[], p_now bigint
-) RETURNS void LANGUAGE plpgsql
-SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off
-AS $$
+) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     INSERT INTO emporium.tallies AS t
         (subscription, part, settled, settled_moment, retried, latency, latency_sum_ms)
