@@ -5,7 +5,8 @@ use std::{collections::BTreeSet, fs};
 use emporium_tests::{component, root};
 use wac_types::{Package, Types};
 
-const COMPONENTS: [&str; 7] = [
+const COMPONENTS: [&str; 8] = [
+    "audio",
     "catalog",
     "dithering",
     "imaging",
@@ -89,11 +90,13 @@ fn only_the_platform_opens_the_database() {
 }
 
 #[test]
-fn pictures_are_decoded_where_nothing_can_be_reached() {
-    assert_eq!(imports("imaging", "spin:"), BTreeSet::new());
-    for reach in ["wasi:http", "wasi:sockets", "wasi:filesystem/preopens"] {
-        let found = imports("imaging", reach);
-        // The standard library imports preopens, which are empty.
-        assert!(found.is_empty() || reach.ends_with("preopens"), "{found:?}");
+fn media_are_decoded_where_nothing_can_be_reached() {
+    for name in ["audio", "imaging"] {
+        assert_eq!(imports(name, "spin:"), BTreeSet::new());
+        for reach in ["wasi:http", "wasi:sockets", "wasi:filesystem/preopens"] {
+            let found = imports(name, reach);
+            // The standard library imports preopens, which are empty.
+            assert!(found.is_empty() || reach.ends_with("preopens"), "{found:?}");
+        }
     }
 }
