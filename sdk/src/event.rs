@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use uuid::Uuid;
 
-use crate::{catalog_events, image_events, journal, trace::Trace};
+use crate::{catalog_events, image_events, journal, soundtrack_events, trace::Trace};
 
 /// The `data` of an event: what happened, in the words of the contract.
 pub trait Message: Serialize + DeserializeOwned {
@@ -128,6 +128,8 @@ messages! {
     image_events::DitherUploaded = "DITHER_UPLOADED" on "dither" by uuid;
     image_events::DitherFailed = "DITHER_FAILED" on "dither" by uuid;
     image_events::DitherDeleted = "DITHER_DELETED" on "dither" by uuid;
+    soundtrack_events::VideoUploaded = "VIDEO_UPLOADED" on "video" by video_id;
+    soundtrack_events::AudioExtracted = "AUDIO_EXTRACTED" on "audio" by video_id;
 }
 
 #[cfg(test)]

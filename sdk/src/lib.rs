@@ -46,5 +46,5 @@ pub mod bindings {
 
 pub use bindings::emporium::platform::{
     blobs, catalog_events, dead_letters, deliveries, documents, image_events, journal, maintenance,
-    workers,
+    soundtrack_events, workers,
 };

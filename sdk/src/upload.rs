@@ -2,7 +2,11 @@
 
 use axum::extract::{DefaultBodyLimit, FromRequest as _, Multipart, Request, multipart::Field};
 
-use crate::{extract::too_large, problem::Problem};
+use crate::{
+    blobs::{self, Blob},
+    extract::too_large,
+    problem::Problem,
+};
 
 /// A file that came in a part of a multipart body.
 #[derive(Debug)]
@@ -19,15 +23,11 @@ pub struct UploadedFile {
 /// that an endless body ends here and is never held whole. `Ok(None)` if no part
 /// was acceptable.
 pub async fn first_file(
-    mut request: Request,
+    request: Request,
     limit: usize,
     accepts: impl Fn(&[u8]) -> bool,
 ) -> Result<Found, Problem> {
-    // The limit of axum is lower than ours may be; ours is kept below.
-    DefaultBodyLimit::disable().apply(&mut request);
-    let mut parts = Multipart::from_request(request, &())
-        .await
-        .map_err(|error| Problem::bad_request("invalid-body", error.body_text()).field("body"))?;
+    let mut parts = parts(request).await?;
     let mut budget = limit;
     let mut files = 0;
     while let Some(part) = parts.next_field().await.map_err(broken)? {
@@ -58,6 +58,62 @@ pub enum Found {
     Unacceptable,
     /// No file.
     Nothing,
+}
+
+/// A file that was stored while it came in.
+#[derive(Debug)]
+pub struct StoredFile {
+    /// The file name that the client gave, without folders; may be empty.
+    pub name: String,
+    /// Its content. It is swept after a day unless a document refers to it.
+    pub blob: Blob,
+}
+
+/// Store the file in the field `name`, of at most `limit` bytes with everything
+/// before it, chunk by chunk: it is never held whole. `Ok(None)` if there is no
+/// such file, or an empty one.
+pub async fn store_file(
+    request: Request,
+    name: &str,
+    limit: usize,
+) -> Result<Option<StoredFile>, Problem> {
+    let mut parts = parts(request).await?;
+    let mut budget = limit;
+    while let Some(mut part) = parts.next_field().await.map_err(broken)? {
+        let given = part.file_name().map(file_name);
+        let Some(given) = given.filter(|_| part.name() == Some(name)) else {
+            while let Some(chunk) = part.chunk().await.map_err(broken)? {
+                budget = spend(budget, chunk.len(), limit)?;
+            }
+            continue;
+        };
+        let upload = blobs::Upload::start(limit as u64).await?;
+        let whole = budget;
+        while let Some(chunk) = part.chunk().await.map_err(broken)? {
+            budget = spend(budget, chunk.len(), limit)?;
+            upload.write(chunk.into()).await?;
+        }
+        return match whole == budget {
+            true => Ok(None),
+            false => Ok(Some(StoredFile {
+                name: given,
+                blob: blobs::Upload::finish(upload).await?,
+            })),
+        };
+    }
+    Ok(None)
+}
+
+fn spend(budget: usize, length: usize, limit: usize) -> Result<usize, Problem> {
+    budget.checked_sub(length).ok_or_else(|| too_large(limit))
+}
+
+async fn parts(mut request: Request) -> Result<Multipart, Problem> {
+    // The limit of axum is lower than ours may be; ours are kept part by part.
+    DefaultBodyLimit::disable().apply(&mut request);
+    Multipart::from_request(request, &())
+        .await
+        .map_err(|error| Problem::bad_request("invalid-body", error.body_text()).field("body"))
 }
 
 async fn read_part(mut part: Field<'_>, budget: usize, limit: usize) -> Result<Vec<u8>, Problem> {
