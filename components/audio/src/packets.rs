@@ -85,12 +85,14 @@ impl Packets {
     pub(crate) fn stretch(&self, index: usize, most: u32) -> u32 {
         /// Reading over a gap is cheaper than asking again.
         const GAP: u32 = 64 * 1024;
+        /// Counting more of them would be work that small packets multiply.
+        const MOST: usize = 4096;
         let rest = self.list.get(index..).unwrap_or_default();
         let Some(start) = rest.first().map(|packet| packet.offset) else {
             return 0;
         };
         let mut stretch = 0;
-        for packet in rest {
+        for packet in rest.iter().take(MOST) {
             let Some(from) = packet.offset.checked_sub(start) else {
                 break;
             };

@@ -38,11 +38,16 @@ impl Window {
     ///
     /// Returns `None` if they are not here; then they are wanted.
     pub(crate) fn get(&mut self, offset: u64, length: u32) -> Option<&[u8]> {
-        self.get_ahead(offset, length, PIECE)
+        self.get_ahead(offset, length, || PIECE)
     }
 
-    /// The same, where `ahead` bytes are worth reading at once.
-    pub(crate) fn get_ahead(&mut self, offset: u64, length: u32, ahead: u32) -> Option<&[u8]> {
+    /// The same, where as many bytes as `ahead` says are worth reading at once.
+    pub(crate) fn get_ahead(
+        &mut self,
+        offset: u64,
+        length: u32,
+        ahead: impl FnOnce() -> u32,
+    ) -> Option<&[u8]> {
         let rest = self.size.saturating_sub(offset);
         let length = clip(length, rest);
         if length == 0 {
@@ -54,7 +59,7 @@ impl Window {
         let held = match (start, end) {
             (Some(start), Some(end)) if end <= self.bytes.len() => start..end,
             _ => {
-                let length = clip(length.max(ahead), rest);
+                let length = clip(length.max(ahead()), rest);
                 self.wanted = Some(Range { offset, length });
                 self.asked += 1;
                 return None;
@@ -100,7 +105,7 @@ mod tests {
     #[test]
     fn what_is_missing_is_wanted_and_then_here() {
         let mut window = Window::new(10);
-        assert!(window.get_ahead(2, 3, 5).is_none());
+        assert!(window.get_ahead(2, 3, || 5).is_none());
         let wanted = window.wanted().unwrap();
         assert_eq!((wanted.offset, wanted.length), (2, 5));
         assert!(!window.supply(vec![0; 4]));

@@ -85,7 +85,7 @@ impl Writer {
                     false => Written::Content(std::mem::take(&mut self.out)),
                 }));
             };
-            let ahead = self.track.packets.stretch(self.next, PIECE);
+            let ahead = || self.track.packets.stretch(self.next, PIECE);
             let Some(packet) = window.get_ahead(packet.offset.into(), packet.size, ahead) else {
                 return Ok(None);
             };
