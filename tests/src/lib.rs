@@ -12,10 +12,12 @@ use std::{
 };
 
 pub mod app;
+pub mod ingest;
 pub mod pictures;
 pub mod platform;
 pub mod process;
 pub mod servers;
+pub mod upstream;
 
 /// The root of the repository.
 pub fn root() -> PathBuf {

@@ -11,7 +11,8 @@ use serde::Deserialize;
 use crate::{
     card,
     layout::{message, page},
-    media::{self, Image, Page, Refusal},
+    media::{self, Image, Page},
+    neighbour::Refusal,
 };
 
 /// How many pictures a page shows.

@@ -6,6 +6,7 @@ use maud::{DOCTYPE, Markup, html};
 
 /// Only what we serve ourselves may be loaded, run or framed.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; img-src 'self' blob:; \
+     media-src 'self'; \
      script-src 'self'; style-src 'self'; connect-src 'self'; form-action 'self'; \
      base-uri 'none'; frame-ancestors 'none'";
 
@@ -28,6 +29,8 @@ pub(crate) fn page(status: StatusCode, title: &str, main: &Markup) -> Response {
                     a.brand href="/" { span.mark aria-hidden="true" {} "Emporium" }
                     nav {
                         a href="/" { "Gallery" }
+                        a href="/species" { "Species" }
+                        a href="/food" { "Food" }
                         a href="/docs" { "API" }
                     }
                 }

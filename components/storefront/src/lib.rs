@@ -2,9 +2,17 @@
 
 mod assets;
 mod card;
+mod catalog;
+mod chart;
+mod food;
 mod gallery;
 mod layout;
 mod media;
+mod neighbour;
+mod query;
+mod species_list;
+mod species_page;
+mod words;
 
 use std::sync::LazyLock;
 
@@ -24,6 +32,10 @@ static ROUTES: LazyLock<Router> = LazyLock::new(|| {
             .route("/gallery/{uuid}", get(gallery::one))
             .route("/gallery/{uuid}/card", get(gallery::card))
             .route("/gallery/{uuid}/delete", post(gallery::delete))
+            .route("/species", get(species_list::show))
+            .route("/species/{name}", get(species_page::show))
+            .route("/food", get(food::list))
+            .route("/food/{barcode}", get(food::one))
             .route("/static/{name}", get(assets::serve)),
     )
     .fallback(not_found)

@@ -8,6 +8,7 @@
 )]
 
 mod capabilities;
+mod catalog;
 mod cli;
 mod crash;
 mod dead_letters;
@@ -22,11 +23,16 @@ mod guards;
 mod health;
 mod idempotency;
 mod imports;
+mod ingest_failures;
 mod limits;
 mod listing;
+mod media_files;
 mod metadata;
 mod postgres;
+mod products;
+mod relay;
 mod servers;
+mod species_pages;
 mod survival;
 mod tidy;
 mod tracing;

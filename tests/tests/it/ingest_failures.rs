@@ -1,0 +1,154 @@
+//! Ingests while upstream fails: what recovers is stored, what does not is
+//! accounted for, and nothing hangs.
+
+use std::time::Duration;
+
+use emporium_tests::{
+    app::{App, until},
+    ingest::{self, failures},
+    upstream::{Fault, Upstream},
+};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_fails_for_a_while_recovers() {
+    let upstream = Upstream::start().await;
+    upstream.fault("/api/v2/generation/generation-i", Fault::Status(500), 1);
+    upstream.fault("/api/v2/pokemon-species/bulbasaur", Fault::Status(503), 1);
+    upstream.fault("/api/v2/pokemon/2/", Fault::Reset, 1);
+    upstream.fault("/media/1.png", Fault::Status(500), 1);
+    upstream.fault("/media/2.ogg", Fault::Reset, 1);
+    let app = App::of(upstream.manifest()).await;
+    let ingest = ingest::species(&app).await;
+    assert_eq!(ingest["state"], "finished", "{ingest}");
+    assert_eq!(
+        (&ingest["stored"], &ingest["media"]["stored"]),
+        (&json!(3), &json!(12))
+    );
+    for (path, count) in upstream.counts() {
+        assert!(count <= 2, "{path} was asked for {count} times");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_never_works_is_told_with_its_reason() {
+    let upstream = Upstream::start().await;
+    upstream.remove("/api/v2/pokemon-species/ivysaur");
+    upstream.serve(
+        "/api/v2/pokemon/151/",
+        "application/json",
+        b"{\"id\":".to_vec(),
+    );
+    upstream.fault("/media/1.png", Fault::WrongType, usize::MAX);
+    upstream.fault("/media/1.svg", Fault::Huge, usize::MAX);
+    upstream.fault("/media/1.gif", Fault::RedirectPrivate, usize::MAX);
+    upstream.remove("/media/1.ogg");
+    let app = App::of(upstream.manifest()).await;
+    let ingest = ingest::species(&app).await;
+    assert_eq!(ingest["state"], "finished-with-failures");
+    assert_eq!(
+        (&ingest["found"], &ingest["stored"], &ingest["failed"]),
+        (&json!(3), &json!(1), &json!(2))
+    );
+    let media = json!({"found": 4, "stored": 0, "unchanged": 0, "failed": 4});
+    assert_eq!(ingest["media"], media);
+    let failures = failures(&ingest);
+    assert_eq!(failures.len(), 6, "{failures:?}");
+    for (what, reason) in [
+        ("ivysaur", "there is none"),
+        ("mew", "does not read"),
+        ("/media/1.png", "neither PNG"),
+        ("/media/1.svg", "over 8000000 bytes"),
+        ("/media/1.gif", "169.254.169.254"),
+        ("/media/1.ogg", "404"),
+    ] {
+        let told = failures
+            .iter()
+            .any(|(_, about, why)| about.ends_with(what) && why.contains(reason));
+        assert!(told, "{what}: {reason}: {failures:?}");
+    }
+    // A species that was given up is a dead letter, and can be tried again.
+    let dead = app
+        .admin(Method::GET, "/platform/dead-letters")
+        .await
+        .json();
+    let dead = dead["items"].as_array().expect("dead letters");
+    assert_eq!(dead.len(), 2, "{dead:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upstream_that_is_away_ends_an_ingest_and_a_replay_mends_it() {
+    let upstream = Upstream::start().await;
+    upstream.fault(
+        "/api/v2/pokemon-species/mew",
+        Fault::Status(500),
+        usize::MAX,
+    );
+    upstream.fault("/media/2.png", Fault::Status(500), usize::MAX);
+    let app = App::of(upstream.manifest()).await;
+    let what = json!({"source": "pokeapi", "generation": "generation-i"});
+    let id = ingest::begin(&app, &what).await;
+    let path = format!("/catalog/ingests/{id}");
+    let ingest = until(async || {
+        // The pauses between attempts pass in no time.
+        app.clock.advance(Duration::from_secs(5));
+        let ingest = app.get(&path).await.json();
+        (ingest["state"] == "finished-with-failures").then_some(ingest)
+    })
+    .await;
+    assert_eq!(
+        (
+            &ingest["stored"],
+            &ingest["failed"],
+            &ingest["media"]["failed"]
+        ),
+        (&json!(2), &json!(1), &json!(1)),
+        "{ingest}"
+    );
+    assert!(upstream.count("/media/2.png") <= 5);
+
+    upstream.fault("/api/v2/pokemon-species/mew", Fault::Status(500), 0);
+    upstream.fault("/media/2.png", Fault::Status(500), 0);
+    let dead = app
+        .admin(Method::GET, "/platform/dead-letters")
+        .await
+        .json();
+    for letter in dead["items"].as_array().expect("dead letters") {
+        let replay = format!("/platform/dead-letters/{}/replay", letter["delivery"]);
+        let answer = app.admin(Method::POST, &replay).await;
+        assert!(answer.status.is_success(), "{}", answer.text());
+    }
+    let mended = until(async || {
+        app.clock.advance(Duration::from_secs(1));
+        let ingest = app.get(&path).await.json();
+        (ingest["state"] == "finished").then_some(ingest)
+    })
+    .await;
+    assert_eq!(
+        (&mended["stored"], &mended["media"]["stored"]),
+        (&json!(3), &json!(12))
+    );
+    assert_eq!(mended["failures"], Value::Array(Vec::new()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_later_ingest_keeps_the_media_and_fetches_what_is_missing() {
+    let upstream = Upstream::start().await;
+    let picture = upstream.body("/media/1.png");
+    upstream.fault("/media/1.png", Fault::RedirectPrivate, 1);
+    let app = App::of(upstream.manifest()).await;
+    let first = ingest::species(&app).await;
+    assert_eq!(first["media"]["failed"], 1, "{first}");
+    upstream.serve("/media/1.png", "image/png", picture);
+    let second = ingest::species(&app).await;
+    assert_eq!(second["state"], "finished", "{second}");
+    assert_eq!(
+        second["media"],
+        json!({"found": 12, "stored": 1, "unchanged": 11, "failed": 0})
+    );
+    let species = app.get("/pokemon/1").await.json();
+    let media = species["varieties"][0]["media"].as_array().expect("media");
+    assert_eq!(media.len(), 4);
+    assert_eq!(upstream.count("/media/1.ogg"), 1);
+}
