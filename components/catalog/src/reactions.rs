@@ -5,14 +5,6 @@ use std::{
     time::Duration,
 };
 
-use crate::{
-    SERVICE,
-    account::or_account,
-    generation_step, media_result, product_step,
-    relay::{self, Relay, RelayError},
-    settings::Settings,
-    species_step,
-};
 use emporium_sdk::{
     catalog_events::{
         GenerationRequested, MediaFailed, MediaStored, PokemonNamed, ProductPageRequested,
@@ -21,6 +13,16 @@ use emporium_sdk::{
     deliveries,
     event::Message,
     unit::Unit,
+};
+use futures::future::join3;
+
+use crate::{
+    SERVICE,
+    account::or_account,
+    generation_step, media_result, product_step,
+    relay::{self, Relay, RelayError},
+    settings::Settings,
+    species_step,
 };
 
 /// Longer than two requests to upstream and the wait for a place in its queue.
@@ -58,15 +60,15 @@ pub(crate) async fn react() -> Result<(), deliveries::Error> {
         batch: names_at_once().await,
         ..NAMES
     };
-    // What one leads to, the next one finds.
-    let drained = async {
-        drain(&INGESTS, on_ingest).await?;
-        drain(&names, async |received| on_name(&names, received).await).await?;
-        drain(&RESULTS, on_result).await
-    }
+    // At once: a slow upstream must not keep what was fetched from being noted.
+    let (ingests, species, results) = join3(
+        drain(&INGESTS, on_ingest),
+        drain(&names, async |received| on_name(&names, received).await),
+        drain(&RESULTS, on_result),
+    )
     .await;
     relay::flush().await;
-    drained
+    ingests.and(species).and(results)
 }
 
 async fn on_ingest(received: &Received) -> Result<Unit, Verdict> {

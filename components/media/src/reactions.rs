@@ -9,6 +9,7 @@ use emporium_sdk::{
     image_events::{DitherDeleted, DitherFailed, DitherUploaded, ImageUploaded},
     unit::Unit,
 };
+use futures::future::join;
 use http::HeaderMap;
 
 use crate::{
@@ -35,9 +36,13 @@ const DITHERS: Subscription = Subscription::new(SERVICE, "dither");
 
 /// Handle what is due.
 pub(crate) async fn react() -> Result<(), deliveries::Error> {
-    drain(&DITHERS, on_dither).await?;
-    drain(&IMAGES, on_image).await?;
-    drain(&intake::FOUND, intake::on_found).await
+    let uploads = async {
+        drain(&DITHERS, on_dither).await?;
+        drain(&IMAGES, on_image).await
+    };
+    // At once: uploads must not wait for servers elsewhere.
+    let (uploads, found) = join(uploads, drain(&intake::FOUND, intake::on_found)).await;
+    uploads.and(found)
 }
 
 async fn on_image(received: &Received) -> Result<Unit, Verdict> {

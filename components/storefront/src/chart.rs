@@ -37,12 +37,17 @@ pub(crate) fn chart(stats: &[Stat], title: &str) -> Markup {
                     @let (x, y) = at(place, stats.len(), 1.0 + 26.0 / RADIUS);
                     text x=(round(x)) y=(round(y)) text-anchor=(anchor(x)) {
                         tspan.value { (stat.value) }
-                        tspan.stat x=(round(x)) dy="13" { (label(&stat.name)) }
+                        tspan.stat x=(round(x)) dy="13" { (short(&stat.name)) }
                     }
                 }
             }
         }
     }
+}
+
+/// A label that fits beside the chart on a phone.
+fn short(name: &str) -> String {
+    label(name).replace("Special ", "Sp. ")
 }
 
 /// The chart in words.

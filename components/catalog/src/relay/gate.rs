@@ -16,7 +16,7 @@ use super::{
 use crate::SERVICE;
 
 /// A request that would have to wait longer gives way to others.
-const LONGEST_WAIT_MS: u64 = 20_000;
+const LONGEST_WAIT_MS: u64 = 10_000;
 
 /// The gate of one origin, as this instance uses it.
 #[derive(Debug)]

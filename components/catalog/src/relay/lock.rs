@@ -22,7 +22,7 @@ use crate::SERVICE;
 const HELD_MS: u64 = 45_000;
 
 /// How long to wait for a holder before giving up, and between two looks.
-const PATIENCE_MS: u64 = 25_000;
+const PATIENCE_MS: u64 = 15_000;
 const LOOK_AGAIN: Duration = Duration::from_millis(15);
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
