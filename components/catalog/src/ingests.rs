@@ -34,6 +34,7 @@ const OPEN_FOOD_FACTS: &str = "openfoodfacts";
 
 /// What to ingest.
 #[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = IngestRequest)]
 pub(crate) struct Request {
     /// `pokeapi` or `openfoodfacts`.
     source: String,
@@ -45,6 +46,7 @@ pub(crate) struct Request {
 
 /// An ingest that was taken in.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = IngestAccepted)]
 pub(crate) struct Accepted {
     id: String,
 }
@@ -65,6 +67,7 @@ pub(crate) struct IngestView {
 
 /// What an ingest reads.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = IngestSource)]
 struct AskedView {
     source: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]

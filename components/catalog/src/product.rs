@@ -38,6 +38,7 @@ const WORDS: usize = 24;
 
 /// A product that was taken.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(as = CatalogProduct)]
 pub(crate) struct Product {
     pub(crate) barcode: String,
     pub(crate) name: String,
@@ -58,6 +59,7 @@ pub(crate) struct Product {
 
 /// A brand.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = ProductBrand)]
 pub(crate) struct Brand {
     /// Its name in lower case, with `-` between words.
     pub(crate) tag: String,

@@ -16,6 +16,7 @@ const LOST_AFTER_MS: u64 = 15 * 60_000;
 
 /// How far an ingest has come.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+#[schema(as = IngestProgress)]
 pub(crate) struct Progress {
     /// `queued`, `running`, `finished` or `finished-with-failures`.
     pub(crate) state: &'static str,
@@ -49,6 +50,7 @@ pub(crate) struct Progress {
 
 /// What became of things of one kind.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = IngestTally)]
 pub(crate) struct Tally {
     pub(crate) found: u64,
     pub(crate) stored: u64,
@@ -58,6 +60,7 @@ pub(crate) struct Tally {
 
 /// Something that failed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = IngestFailure)]
 pub(crate) struct Failure {
     /// `generation`, `species`, `page` or `media`.
     kind: &'static str,

@@ -68,6 +68,7 @@ pub(crate) struct Variety {
 
 /// A base value.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = SpeciesStat)]
 pub(crate) struct Stat {
     pub(crate) name: String,
     pub(crate) value: u32,
@@ -75,6 +76,7 @@ pub(crate) struct Stat {
 
 /// A file of a variety.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = SpeciesMedia)]
 pub(crate) struct Media {
     pub(crate) media_id: String,
     pub(crate) file_name: String,

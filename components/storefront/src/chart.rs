@@ -22,7 +22,7 @@ pub(crate) fn chart(stats: &[Stat], title: &str) -> Markup {
         .map(|(place, stat)| at(place, stats.len(), f64::from(stat.value) / rim))
         .collect();
     html! {
-        svg.chart viewBox="0 0 300 300" role="img" aria-label=(summary(stats, title)) {
+        svg.chart viewBox="-20 20 340 265" role="img" aria-label=(summary(stats, title)) {
             g.rings aria-hidden="true" {
                 @for ring in 1..=3 { polygon points=(ring_points(stats.len(), f64::from(ring) / 3.0)) {} }
                 @for place in 0..stats.len() {

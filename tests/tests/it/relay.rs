@@ -34,7 +34,7 @@ async fn upstream_is_asked_once_for_each_resource() {
     // A generation, two chains, three species and three varieties.
     let counts = until(async || {
         let counts = counts(&app).await;
-        (counts["hit"] == 10).then_some(counts)
+        (counts["hit"] == 11).then_some(counts)
     })
     .await;
     assert_eq!(

@@ -16,6 +16,7 @@ use crate::SERVICE;
 
 /// What became of the requests to the relay since it exists.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = RelayCounts)]
 pub(crate) struct Counts {
     /// Answered with what was kept.
     pub(crate) hit: u64,

@@ -30,6 +30,7 @@ pub(crate) struct RelayStatus {
 
 /// How an origin is doing.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = RelayOrigin)]
 struct OriginStatus {
     origin: String,
     /// `closed` when all is well; `open` while nothing is sent.
