@@ -115,8 +115,7 @@ async fn an_upstream_that_is_away_ends_an_ingest_and_a_replay_mends_it() {
         .await
         .json();
     for letter in dead["items"].as_array().expect("dead letters") {
-        let id = letter["id"].as_str().expect("an id");
-        let replay = format!("/platform/dead-letters/{id}/replay");
+        let replay = format!("/platform/dead-letters/{}/replay", letter["id"]);
         let answer = app.admin(Method::POST, &replay).await;
         assert!(answer.status.is_success(), "{}", answer.text());
     }
