@@ -64,6 +64,11 @@ impl App {
 
     /// Start with other limits.
     pub async fn with(manifest: String, limit: impl FnOnce(&mut Limits)) -> Self {
+        Self::configured(manifest, |options| limit(&mut options.limits)).await
+    }
+
+    /// Start with other options.
+    pub async fn configured(manifest: String, configure: impl FnOnce(&mut Options)) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let mut options = Options::new(Source::Text {
             text: manifest.clone(),
@@ -80,7 +85,7 @@ impl App {
                 ..Variables::default()
             };
         }
-        limit(&mut options.limits);
+        configure(&mut options);
         let clock = options.clock.clone();
         let host = tokio::task::spawn_blocking(|| Host::load(options))
             .await

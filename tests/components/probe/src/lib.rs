@@ -4,9 +4,14 @@
 
 mod script;
 
+use std::time::Duration;
+
+use bytes::Bytes;
 use spin_sdk::{
     http::{IntoResponse, Request, body::IncomingBodyExt as _, get},
-    http_service, key_value, pg, redis, sqlite, variables,
+    http_service, key_value, pg, redis, redis_subscriber, sqlite,
+    time::sleep,
+    variables,
 };
 
 #[http_service]
@@ -19,6 +24,7 @@ async fn handle(request: Request) -> impl IntoResponse {
         let script = String::from_utf8_lossy(&body);
         return match capability {
             "postgres" => script::postgres(&argument, &script).await,
+            "key-value" => script::key_value(&argument, &script).await,
             _ => script::redis(&argument, &script).await,
         };
     }
@@ -56,6 +62,18 @@ async fn handle(request: Request) -> impl IntoResponse {
         Ok(()) => "granted".to_owned(),
         Err(refusal) => refusal,
     }
+}
+
+/// Counts the messages of a channel under the key `heard`, in the broker.
+#[redis_subscriber]
+async fn hear(message: Bytes) -> Result<(), redis::Error> {
+    let failed = |error: variables::Error| redis::Error::Other(words(error));
+    let address = variables::get("redis_address").await.map_err(failed)?;
+    let connection = redis::Connection::open(address).await?;
+    if message.as_ref() == b"slow" {
+        sleep(Duration::from_millis(500)).await;
+    }
+    connection.incr("heard").await.map(drop)
 }
 
 fn words(error: impl std::fmt::Debug) -> String {

@@ -2,9 +2,11 @@
 //!
 //! `postgres?ADDRESS` knows `query`, `execute`, `sync`, `first` (the first row of
 //! a stream, which is then dropped), `bind`, `open` (another connection), `keep`
-//! (leaks the connection) and `trap`. `redis?ADDRESS` takes commands of words.
+//! (leaks the connection) and `trap`. `redis?ADDRESS` takes commands of words,
+//! `key-value?LABEL` takes `get`, `set`, `delete`, `exists` and `keys`.
 
 use spin_sdk::{
+    key_value,
     pg::{
         self, DbValue, Interval, ParameterValue, RangeBoundKind::Exclusive,
         RangeBoundKind::Inclusive,
@@ -134,6 +136,30 @@ pub(crate) async fn redis(address: &str, script: &str) -> String {
         said.push(match connection.execute(command, arguments).await {
             Ok(results) => results.iter().map(words).collect::<Vec<_>>().join(","),
             Err(error) => words(error),
+        });
+    }
+    said.join("\n")
+}
+
+pub(crate) async fn key_value(label: &str, script: &str) -> String {
+    let store = match key_value::Store::open(label).await {
+        Ok(store) => store,
+        Err(error) => return words(error),
+    };
+    let mut said = Vec::new();
+    for line in script.lines() {
+        let words_of_line: Vec<_> = line.split(' ').collect();
+        said.push(match words_of_line.as_slice() {
+            ["get", key] => words(store.get(key).await),
+            ["set", key, value] => words(store.set(key, value.as_bytes()).await),
+            ["delete", key] => words(store.delete(key).await),
+            ["exists", key] => words(store.exists(key).await),
+            ["keys"] => {
+                let mut keys = store.get_keys().await.collect().await.unwrap_or_default();
+                keys.sort();
+                keys.join(",")
+            }
+            _ => "no such verb".into(),
         });
     }
     said.join("\n")
