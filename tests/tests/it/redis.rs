@@ -272,10 +272,7 @@ async fn a_flood_of_wakes_is_merged() {
         run(&app, &url, &["SET key x"]).await,
         ["RedisResult::Status(\"OK\")"]
     );
-    // It is over when a slow one is handled.
-    redis.command("DEL last");
-    let before = heard(&redis);
-    until_heard(&redis, before.max(2)).await;
+    // What waits is handled before the host stops.
     app.stop().await;
     assert!(heard(&redis) < 50_000, "{}", heard(&redis));
 }
