@@ -23,13 +23,15 @@ use crate::{
     Options, Source,
     cache::{Cache, Key},
     capability::outbound::{ChainTarget, OutboundHttp, ServiceChain},
-    capability::{Capabilities, CapabilitiesConfig, CapabilityState, Grants, ParsedGrants},
+    capability::{
+        Capabilities, CapabilitiesConfig, CapabilityState, Grants, ParsedGrants, postgres,
+    },
     clock, compose, deny, engine,
     error::Anyhow as _,
     manifest::{self, Manifest},
-    net::PermittedNetworks,
+    net::{OutboundUrl, PermittedNetworks},
     output::Output,
-    redis::Redis,
+    redis::{Redis, RedisAddress},
     runtime_config::RuntimeConfig,
     state::{self, State},
 };
@@ -90,6 +92,23 @@ pub(crate) fn read_manifest(options: &Options) -> Result<(Manifest, PathBuf)> {
     Ok((Manifest::parse(&text, &file, profile)?, base))
 }
 
+/// The servers that an address on the command line names.
+fn servers(address: &str) -> Result<Vec<OutboundUrl>> {
+    let is_redis = address.starts_with("redis://") || address.starts_with("rediss://");
+    match is_redis {
+        true => {
+            RedisAddress::parse(address)?;
+            Ok(vec![OutboundUrl::parse(address, "redis")?])
+        }
+        false => postgres::outbound_urls(address).context("the address of Postgres"),
+    }
+}
+
+fn authority(url: &OutboundUrl) -> String {
+    let port = url.port_or_default().unwrap_or_default();
+    format!("{}:{port}", url.host)
+}
+
 /// The values of the variables of the application.
 pub(crate) fn resolve_variables(
     options: &Options,
@@ -97,13 +116,16 @@ pub(crate) fn resolve_variables(
     manifest: &Manifest,
 ) -> Result<BTreeMap<String, String>> {
     let mut variables = options.variables.clone();
-    for (name, value) in [
-        ("postgres_url", &options.postgres),
-        ("redis_address", &options.redis),
+    for (url, address, host) in [
+        (&options.postgres, "postgres_url", "postgres_host"),
+        (&options.redis, "redis_address", "redis_host"),
     ] {
-        if let Some(value) = value {
-            variables.offered.insert(name.into(), value.clone());
-        }
+        let Some(url) = url else { continue };
+        // `allowed_outbound_hosts` takes neither a user nor a path, so that a
+        // manifest needs the host by itself.
+        let authority = servers(url)?.iter().map(authority).collect::<Vec<_>>();
+        variables.offered.insert(host.into(), authority.join(","));
+        variables.offered.insert(address.into(), url.clone());
     }
     variables.resolve(&manifest.variables, &config.variables_providers)
 }
@@ -154,6 +176,12 @@ impl Application {
                 },
                 postgres_connections: postgres_connections
                     .unwrap_or(options.limits.postgres_connections),
+                trusted: [&options.postgres, &options.redis]
+                    .into_iter()
+                    .flatten()
+                    .map(|address| servers(address))
+                    .collect::<Result<Vec<_>>>()?
+                    .concat(),
                 key_value_stores: config.key_value_stores,
                 sqlite_databases: config.sqlite_databases,
             })?,

@@ -24,7 +24,7 @@ use wasmtime::component::{HasData, Linker, ResourceTable};
 
 pub(crate) use self::grants::{Grants, ParsedGrants};
 use crate::bindings::spin;
-use crate::net::PermittedNetworks;
+use crate::net::{OutboundUrl, PermittedNetworks};
 use crate::redis::Redis;
 use crate::runtime_config::{KeyValueStore, SqliteDatabase};
 
@@ -44,6 +44,8 @@ pub(crate) struct CapabilitiesConfig {
     pub(crate) networks: PermittedNetworks,
     /// How many connections to Postgres there may be.
     pub(crate) postgres_connections: usize,
+    /// Servers that the operator named, which may be in any network.
+    pub(crate) trusted: Vec<OutboundUrl>,
     /// Stores and databases that are elsewhere, by label.
     pub(crate) key_value_stores: BTreeMap<String, KeyValueStore>,
     pub(crate) sqlite_databases: BTreeMap<String, SqliteDatabase>,
@@ -63,6 +65,7 @@ struct Shared {
     sqlite: sqlite::Databases,
     redis: Redis,
     networks: PermittedNetworks,
+    trusted: Vec<OutboundUrl>,
 }
 
 impl Capabilities {
@@ -77,6 +80,7 @@ impl Capabilities {
             sqlite: sqlite::Databases::new(state, &config.sqlite_databases),
             redis: config.redis,
             networks: config.networks,
+            trusted: config.trusted,
         };
         Ok(Self {
             shared: Arc::new(shared),
@@ -86,6 +90,15 @@ impl Capabilities {
     /// The message broker, for triggers to subscribe to.
     pub(crate) fn redis(&self) -> &Redis {
         &self.shared.redis
+    }
+
+    /// Whether the operator or the manifest means this very server, so that it
+    /// may be in a network that is off limits otherwise.
+    fn means(&self, grants: &ParsedGrants, url: &OutboundUrl) -> bool {
+        let is_same = |trusted: &OutboundUrl| {
+            trusted.host == url.host && trusted.port_or_default() == url.port_or_default()
+        };
+        grants.allowed_outbound_hosts.names(url) || self.shared.trusted.iter().any(is_same)
     }
 
     /// Networks that are open to every component.

@@ -20,9 +20,10 @@ use std::sync::Arc;
 use tokio::sync::Mutex;
 use wasmtime::component::{Accessor, FutureReader, Resource, StreamReader};
 
+pub(crate) use self::address::outbound_urls;
 pub(super) use self::pool::Pool;
 use self::{
-    address::{Certificate, Key, outbound_urls},
+    address::{Certificate, Key},
     codec::CodecError,
     parameter::Parameter,
     session::Session,
@@ -66,7 +67,7 @@ impl CapabilityCtx<'_> {
         let key = Key {
             address,
             certificate,
-            is_named: urls.iter().all(|url| allowed.names(url)),
+            is_named: urls.iter().all(|url| self.state.shared.means(grants, url)),
         };
         let pool = &self.state.shared.shared.postgres;
         let address = pool.address(key).map_err(|error| failed(&error))?;

@@ -24,7 +24,7 @@ impl CapabilityCtx<'_> {
             grants.refuse("connect to", &url.to_string(), "allowed_outbound_hosts");
             return Err(Error::InvalidAddress);
         }
-        let networks = match grants.allowed_outbound_hosts.names(&url) {
+        let networks = match self.state.shared.means(grants, &url) {
             true => self.state.shared.networks().for_named(),
             false => self.state.shared.networks().clone(),
         };

@@ -23,6 +23,7 @@ impl Instance {
             state: folder.path().join("state"),
             networks: PermittedNetworks::default(),
             postgres_connections: 1,
+            trusted: Vec::new(),
             key_value_stores: Default::default(),
             sqlite_databases: Default::default(),
             redis: crate::redis::Redis::embedded(),

@@ -5,6 +5,8 @@ use std::fmt;
 
 use url::{Host, Url};
 
+use super::default_port;
+
 /// Where a component wants to connect.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct OutboundUrl {
@@ -30,6 +32,11 @@ impl OutboundUrl {
             host: Host::parse(host)?,
             port: parsed.port(),
         })
+    }
+
+    /// The port, or the one that the scheme means.
+    pub(crate) fn port_or_default(&self) -> Option<u16> {
+        self.port.or_else(|| default_port(&self.scheme))
     }
 }
 

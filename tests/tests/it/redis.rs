@@ -133,7 +133,10 @@ async fn a_server_that_is_not_allowed_or_not_there_is_refused() {
     assert!(said.contains("InvalidAddress"), "{said}");
     let port = redis.port();
     let anywhere = manifest(&redis.url(), "'redis://*:*'");
-    let app = App::configured(anywhere, |options| options.redis = Some(redis.url())).await;
+    let app = App::configured(anywhere, |options| {
+        options.redis = Some(format!("redis://localhost:{port}"));
+    })
+    .await;
     let said = run(&app, &format!("redis://127.0.0.1:{port}"), &["PING"])
         .await
         .concat();

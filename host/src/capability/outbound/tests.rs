@@ -51,6 +51,7 @@ impl Sender {
             state: folder.path().to_owned(),
             networks,
             postgres_connections: 1,
+            trusted: Vec::new(),
             key_value_stores: Default::default(),
             sqlite_databases: Default::default(),
             redis: crate::redis::Redis::embedded(),

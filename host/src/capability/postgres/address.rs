@@ -35,7 +35,7 @@ pub(super) type TlsStream = <MakeRustlsConnect as MakeTlsConnect<TcpStream>>::St
 /// The text is not the address of a database that this host can connect to.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub(super) struct InvalidAddress(pub(super) String);
+pub(crate) struct InvalidAddress(pub(super) String);
 
 /// The certificate is not one.
 #[derive(Debug, thiserror::Error)]
@@ -153,7 +153,7 @@ pub(super) async fn dial(address: SocketAddr) -> std::io::Result<TcpStream> {
 
 /// The hosts of an address in the form in which `allowed_outbound_hosts` names
 /// them. Every one must be allowed.
-pub(super) fn outbound_urls(address: &str) -> Result<Vec<OutboundUrl>, InvalidAddress> {
+pub(crate) fn outbound_urls(address: &str) -> Result<Vec<OutboundUrl>, InvalidAddress> {
     let config = config(address)?;
     let urls = hosts(&config).map(|(host, port)| {
         let bracketed = if host.contains(':') {

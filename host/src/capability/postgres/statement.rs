@@ -8,6 +8,8 @@
 pub(super) enum Kind {
     /// Nothing: it reads or changes data.
     Data,
+    /// Nothing of its own, but what was prepared may have changed.
+    Schema,
     /// A transaction begins.
     Begin,
     /// The transaction ends, and no other begins.
@@ -29,6 +31,19 @@ const LASTING: [&str; 7] = [
     "pg_export_snapshot",
 ];
 
+/// Words of statements that leave something behind, which a block may have.
+const SETTING: [&str; 9] = [
+    "temp",
+    "temporary",
+    "pg_temp",
+    "set",
+    "reset",
+    "listen",
+    "load",
+    "prepare",
+    "declare",
+];
+
 impl Kind {
     pub(super) fn of(sql: &str) -> Self {
         let text = sql.to_ascii_lowercase();
@@ -40,6 +55,13 @@ impl Kind {
                 match lasts || makes_a_table(words) {
                     true => Self::Other,
                     false => Self::Data,
+                }
+            }
+            "create" | "alter" | "drop" | "do" | "comment" | "grant" | "revoke" => {
+                let lasts = LASTING.iter().any(|function| text.contains(function));
+                match lasts || words.any(|word| SETTING.contains(&word)) {
+                    true => Self::Other,
+                    false => Self::Schema,
                 }
             }
             "begin" | "start" => Self::Begin,
@@ -62,7 +84,7 @@ impl Kind {
 
     /// Whether it is worth preparing for the next time.
     pub(super) fn is_kept(self) -> bool {
-        self != Self::Other
+        !matches!(self, Self::Other | Self::Schema)
     }
 }
 
@@ -158,6 +180,9 @@ mod tests {
             ("ROLLBACK TO here", Kind::Within),
             ("ROLLBACK WORK TO SAVEPOINT here", Kind::Within),
             ("SAVEPOINT here", Kind::Within),
+            ("CREATE TABLE t (n int)", Kind::Schema),
+            ("DO $$ BEGIN PERFORM 1; END $$", Kind::Schema),
+            ("DO $$ BEGIN SET a TO b; END $$", Kind::Other),
             ("COMMIT AND CHAIN", Kind::Other),
             ("COMMIT PREPARED 'x'", Kind::Other),
             ("PREPARE TRANSACTION 'x'", Kind::Other),
