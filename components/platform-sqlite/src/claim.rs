@@ -97,7 +97,7 @@ pub(crate) fn claim(
             found = find(&connection, subscription, now)?;
         }
         let id = match found {
-            None => subscribe(&connection, subscription, terms)?,
+            None => subscribe(&connection, subscription, terms, now)?,
             Some(found) => match found.without_work(now) {
                 None => found.id,
                 Some(batch) => return Ok(batch),
@@ -142,10 +142,7 @@ impl Found {
         let next = match &self.paused {
             None if self.next_due.is_some_and(|due| due <= now) => return None,
             None => self.next_due,
-            // What waits falls due, but not before the pause ends.
-            Some(paused) => paused
-                .until_ms
-                .and_then(|until| Some(until.max(self.next_due?))),
+            Some(paused) => paused.until_ms,
         };
         Some(Batch {
             deliveries: Vec::new(),

@@ -14,13 +14,14 @@ const CREATE: &str = "INSERT INTO subscriptions
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) RETURNING id";
 
 /// Of the retained events with one key the first is ready, and the others wait.
+/// One that was published in the future, before the clock was set back, is due.
 const CATCH_UP: &str = "INSERT INTO deliveries
         (subscription, event, subject, state, due_ms, first_due_ms)
     SELECT ?1, sequence, subject,
         iif(subject IS NOT NULL
             AND row_number() OVER (PARTITION BY subject ORDER BY sequence) > 1, 4, 1),
-        max(published_ms, coalesce(not_before_ms, 0)),
-        max(published_ms, coalesce(not_before_ms, 0))
+        max(min(published_ms, ?3), coalesce(not_before_ms, 0)),
+        max(min(published_ms, ?3), coalesce(not_before_ms, 0))
     FROM events WHERE topic = ?2 ORDER BY sequence";
 
 const CHANGE: &str = "UPDATE subscriptions
@@ -48,6 +49,7 @@ pub(crate) fn subscribe(
     connection: &Connection,
     subscription: &Subscription,
     terms: Terms,
+    now: u64,
 ) -> Result<i64, Failure> {
     let topic = create_topic(connection, &subscription.topic)?;
     let id = connection
@@ -66,7 +68,7 @@ pub(crate) fn subscribe(
         )?
         .ok_or_else(|| Failure::Other("a new subscription has no id".into()))?
         .integer()?;
-    connection.execute(CATCH_UP, &[integer(id), integer(topic)])?;
+    connection.execute(CATCH_UP, &[integer(id), integer(topic), integer(now)])?;
     Ok(id)
 }
 

@@ -151,4 +151,62 @@ conformance! {
         assert_eq!(ids(&mut instance, nothing_filtered()).await, ["e2"]);
         assert_eq!(instance.replay(vec![one, two], None).await, Ok(1));
     }
+
+    async fn a_replay_can_be_spread_over_time(platform) {
+        let mut instance = platform.instance().await;
+        let subscription = subscription("service", "topic");
+        let ids = ["0", "1", "2", "3", "4"];
+        instance.committed(publishes(ids.map(|id| event("topic", id)))).await;
+        let batch = instance.claim(&subscription, 10).await.deliveries;
+        let burials = batch.iter().map(|delivery| burial(delivery.lease, "no"));
+        instance.bury(burials.collect()).await;
+        let dead = batch.iter().rev().map(|delivery| delivery.lease.delivery);
+        let mut dead: Vec<u64> = dead.collect();
+        // What is not dead takes no place.
+        dead.insert(0, 999_999);
+        dead.insert(2, dead[1]);
+        assert_eq!(instance.replay(dead, Some(1)).await, Ok(5));
+        assert_eq!(instance.claimed_events(&subscription, 10).await, ["4"]);
+        let mut handled = Vec::new();
+        for _ in 0..4 {
+            let wait = instance.claim(&subscription, 10).await.next_due_in_ms.expect("more");
+            assert!(wait <= 1000, "{wait}");
+            platform.advance(Duration::from_millis(wait));
+            handled.extend(instance.claimed_events(&subscription, 10).await);
+        }
+        assert_eq!(handled, ["3", "2", "1", "0"]);
+    }
+
+    async fn many_a_second_may_be_replayed(platform) {
+        let mut instance = platform.instance().await;
+        let subscription = subscription("service", "topic");
+        instance.committed(publishes((0..100).map(|number| event("topic", &number.to_string())))).await;
+        let batch = instance.claim(&subscription, 100).await.deliveries;
+        let burials = batch.iter().map(|delivery| burial(delivery.lease, "no"));
+        instance.bury(burials.collect()).await;
+        let dead = batch.iter().map(|delivery| delivery.lease.delivery).collect();
+        assert_eq!(instance.replay(dead, Some(10)).await, Ok(100));
+        let status = instance.status().await;
+        assert_eq!((status.dead, status.pending + status.delayed), (0, 100));
+        assert!(status.delayed > 50, "{status:?}");
+        platform.advance(Duration::from_secs(10));
+        assert_eq!(instance.claim(&subscription, 100).await.deliveries.len(), 100);
+        let refused = instance.replay(vec![1], Some(0)).await;
+        assert!(matches!(refused, Err(dead_letters::Error::InvalidQuery(_))), "{refused:?}");
+    }
+
+    async fn a_replay_that_is_spread_keeps_the_order_of_a_key(platform) {
+        let mut instance = platform.instance().await;
+        let subscription = blocking_subscription("service", "topic");
+        instance.committed(publishes(["1", "2"].map(|id| keyed("topic", id, "key")))).await;
+        instance.committed(publishes([event("topic", "other")])).await;
+        let batch = instance.claim(&subscription, 10).await.deliveries;
+        let burials = batch.iter().map(|delivery| burial(delivery.lease, "no"));
+        instance.bury(burials.collect()).await;
+        let find = |id: &str| batch.iter().find(|delivery| delivery.event_id == id).expect("claimed").lease.delivery;
+        assert_eq!(instance.replay(vec![find("other"), find("1")], Some(1)).await, Ok(2));
+        assert_eq!(instance.claimed_events(&subscription, 10).await, ["other"]);
+        platform.advance(Duration::from_secs(1));
+        assert_eq!(instance.claimed_events(&subscription, 10).await, ["1"]);
+    }
 }

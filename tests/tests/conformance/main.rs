@@ -8,6 +8,7 @@
 
 mod blobs;
 mod claims;
+mod clock;
 mod commits;
 mod dead_letters;
 mod delays;
@@ -19,10 +20,14 @@ mod limits;
 mod listings;
 mod names;
 mod ordering;
+mod pauses;
 mod policies;
 mod processes;
+mod repeats;
 mod retention;
 mod retries;
 mod schema;
+mod sqlite_only;
 mod status;
 mod wakes;
+mod workers;

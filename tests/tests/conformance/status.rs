@@ -78,4 +78,69 @@ conformance! {
         assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 10);
         assert_eq!(instance.status().await.settled, 10);
     }
+
+    async fn latencies_are_counted_from_when_deliveries_fell_due(platform) {
+        let mut instance = platform.instance().await;
+        let subscription = subscription("service", "topic");
+        instance.claim(&subscription, 1).await;
+        let mut later = event("topic", "later");
+        later.not_before_ms = Some(platform.now_ms() + 1_000_000);
+        instance.committed(publishes([event("topic", "now"), later])).await;
+        platform.advance(Duration::from_secs(30));
+        let lease = instance.claim_one(&subscription).await.lease;
+        instance.committed(settles(lease)).await;
+        platform.advance(Duration::from_secs(973));
+        let lease = instance.claim_one(&subscription).await.lease;
+        instance.committed(settles(lease)).await;
+        let latency = instance.status().await.latency;
+        assert_eq!(latency.counts, [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 1, 0, 0]);
+        assert!((32_000..36_000).contains(&latency.sum_ms), "{latency:?}");
+    }
+
+    async fn attempts_that_failed_are_part_of_a_latency(platform) {
+        let mut instance = platform.instance().await;
+        let subscription = subscription("service", "topic");
+        instance.committed(publishes([event("topic", "a")])).await;
+        let lease = instance.claim_one(&subscription).await.lease;
+        instance.release(vec![back(lease, "x")]).await;
+        platform.advance(BACKOFF_OVER);
+        let lease = instance.claim_one(&subscription).await.lease;
+        instance.committed(settles(lease)).await;
+        let latency = instance.status().await.latency;
+        assert_eq!(latency.counts[14], 1, "{latency:?}");
+    }
+
+    async fn the_latency_of_a_replayed_delivery_begins_with_its_replay(platform) {
+        let mut instance = platform.instance().await;
+        let subscription = subscription("service", "topic");
+        instance.committed(publishes([event("topic", "a")])).await;
+        let lease = instance.claim_one(&subscription).await.lease;
+        instance.bury(vec![burial(lease, "no")]).await;
+        platform.advance(Duration::from_secs(3600));
+        assert_eq!(instance.replay(vec![lease.delivery], None).await, Ok(1));
+        platform.advance(Duration::from_secs(6));
+        let lease = instance.claim_one(&subscription).await.lease;
+        instance.committed(settles(lease)).await;
+        let latency = instance.status().await.latency;
+        assert_eq!(latency.counts[12], 1, "{latency:?}");
+        assert!((6000..9000).contains(&latency.sum_ms), "{latency:?}");
+    }
+
+    async fn every_settled_delivery_is_in_the_histogram(platform) {
+        let mut instance = platform.instance().await;
+        let subscription = subscription("service", "topic");
+        assert_eq!(instance.claim(&subscription, 1).await.deliveries, []);
+        let latency = instance.status().await.latency;
+        assert_eq!((latency.counts, latency.sum_ms), (vec![0; 16], 0));
+        instance.committed(publishes((0..50).map(|number| event("topic", &number.to_string())))).await;
+        for size in [20, 30] {
+            let batch = instance.claim(&subscription, size).await.deliveries;
+            let units = batch.iter().map(|delivery| settles(delivery.lease));
+            instance.commit(units.collect()).await;
+            platform.advance(Duration::from_secs(60 * 60));
+        }
+        let latency = instance.status().await.latency;
+        assert_eq!(latency.counts.iter().sum::<u64>(), 50);
+        assert_eq!(latency.counts[15], 30);
+    }
 }

@@ -133,4 +133,30 @@ conformance! {
         instance.wake_due().await.expect("woken");
         assert_eq!(count(platform, &mut wakes, "topic").await, 1);
     }
+
+    async fn a_wake_says_where_in_a_trace_it_was_caused(platform) {
+        let mut instance = platform.instance().await;
+        let mut wakes = platform.wakes("topic").await;
+        let trace = |digit: &str| format!("00-{}-{}-01", digit.repeat(32), digit.repeat(16));
+        let traced = |id: &str, digit: &str| journal::Event { traceparent: Some(trace(digit)), ..event("topic", id) };
+        instance.claim(&subscription("service", "topic"), 1).await;
+        let mut later = traced("later", "a");
+        later.not_before_ms = Some(platform.now_ms() + 60_000);
+        instance.committed(publishes([later, traced("first", "b"), traced("second", "c")])).await;
+        assert_eq!(wakes.next().await.expect("a wake"), trace("b").as_bytes());
+        instance.claim(&subscription("service", "topic"), 10).await;
+        instance.committed(publishes([event("topic", "untraced")])).await;
+        assert_eq!(wakes.next().await.expect("a wake"), b"");
+        assert_eq!(instance.wake("topic".into()).await, Ok(()));
+        assert_eq!(wakes.next().await.expect("a wake"), b"");
+    }
+
+    async fn a_place_in_a_trace_must_be_well_formed(platform) {
+        let mut instance = platform.instance().await;
+        for traceparent in ["", "00-1-2-3", "garbage\r\n"] {
+            let traced = journal::Event { traceparent: Some(traceparent.into()), ..event("topic", "e1") };
+            let refused = instance.commit_one(publishes([traced])).await;
+            assert!(matches!(refused, Err(journal::CommitError::InvalidUnit(_))), "{refused:?}");
+        }
+    }
 }
