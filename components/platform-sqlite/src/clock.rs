@@ -38,16 +38,18 @@ pub(crate) fn now_ms() -> u64 {
 }
 
 /// Remember the time. If it is earlier than before, move what was due, leased or
-/// to be tried again along with it.
-pub(crate) fn notice(now: u64) -> Result<(), Failure> {
+/// to be tried again along with it. Returns the time.
+pub(crate) fn notice() -> Result<u64, Failure> {
     let connection = Connection::current()?;
     connection.transaction(Durability::Relaxed, || {
+        // Not before: while this waited for the lock, others were ahead.
+        let now = now_ms();
         let last: u64 = connection
             .row(LAST, &[])?
             .ok_or_else(|| Failure::Other("the clock has no row".into()))?
             .unsigned()?;
         if (now..now.saturating_add(SET_BACK_MS)).contains(&last) {
-            return Ok(());
+            return Ok(now);
         }
         if last > now {
             let by = integer(last - now);
@@ -57,6 +59,7 @@ pub(crate) fn notice(now: u64) -> Result<(), Failure> {
             connection.execute(MOVE_PAUSES, slice::from_ref(&by))?;
             connection.execute(MOVE_WORKERS, &[by])?;
         }
-        connection.execute(REMEMBER, &[integer(now)])
+        connection.execute(REMEMBER, &[integer(now)])?;
+        Ok(now)
     })
 }

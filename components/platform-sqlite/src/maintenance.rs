@@ -77,8 +77,7 @@ impl Guest for Component {
     }
 
     async fn wake_due() -> Result<Vec<String>, Error> {
-        let now = now_ms();
-        clock::notice(now)?;
+        let now = clock::notice()?;
         workers::end_leases_of_gone(now)?;
         let due = due_topics(now)?;
         wakes::send(&due).await;

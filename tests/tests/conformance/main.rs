@@ -18,6 +18,7 @@ mod exactly_once;
 mod leases;
 mod limits;
 mod listings;
+mod model;
 mod names;
 mod ordering;
 mod pauses;
