@@ -109,6 +109,9 @@ macro_rules! conformance_of {
     };
 }
 
+/// What no test takes, however busy the machine is.
+const LONGEST_TEST: Duration = Duration::from_secs(120);
+
 /// Run a test on an adapter.
 pub fn run(adapter: &'static Adapter, test: impl AsyncFnOnce(&Platform)) {
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -117,7 +120,10 @@ pub fn run(adapter: &'static Adapter, test: impl AsyncFnOnce(&Platform)) {
         .expect("a runtime");
     runtime.block_on(async {
         let folder = tempfile::tempdir().expect("a folder");
-        test(&Platform::open(adapter, folder)).await;
+        let platform = Platform::open(adapter, folder);
+        tokio::time::timeout(LONGEST_TEST, test(&platform))
+            .await
+            .expect("the test ends");
     });
 }
 
