@@ -18,6 +18,7 @@ pub mod platform;
 pub mod process;
 pub mod servers;
 pub mod upstream;
+pub mod videos;
 
 /// The root of the repository.
 pub fn root() -> PathBuf {

@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// The largest body that is taken.
-const BODY_LIMIT: usize = 64 << 20;
+const BODY_LIMIT: usize = 64_000_000;
 
 /// Whose videos those of the administrator are: the token names nobody.
 const ADMINISTRATOR: &str = "admin";
@@ -48,12 +48,12 @@ pub(crate) struct Accepted {
 #[utoipa::path(post, path = "/upload", tag = "soundtrack",
     params(Options),
     request_body(content_type = "multipart/form-data", content = String,
-        description = "A video of at most 64 MiB in the field `file`"),
+        description = "A video of at most 64 MB in the field `file`"),
     responses(
         (status = 202, body = Accepted, headers(("Location" = String))),
         (status = 400, body = Problem, description = "No file, or a broken body"),
         (status = 401, body = Problem),
-        (status = 413, body = Problem, description = "Over 64 MiB")),
+        (status = 413, body = Problem, description = "Over 64 MB")),
     security(("admin" = [])))]
 pub(crate) async fn upload(
     _: Admin,

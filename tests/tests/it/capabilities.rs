@@ -6,7 +6,13 @@ use emporium_tests::{
 };
 
 /// Components that have a trigger.
-const SERVICES: [&str; 4] = ["media", "dithering", "operations", "storefront"];
+const SERVICES: [&str; 5] = [
+    "media",
+    "dithering",
+    "soundtrack",
+    "operations",
+    "storefront",
+];
 
 /// The manifest with `probe` in the place of a service: its grants, our code.
 fn probing(service: &str) -> String {
@@ -31,6 +37,7 @@ fn path(service: &str) -> &str {
     match service {
         "media" => "/images",
         "dithering" => "/dither",
+        "soundtrack" => "/soundtrack",
         "operations" => "/platform",
         _ => "/probe",
     }
@@ -53,6 +60,15 @@ async fn a_service_can_use_what_it_was_granted() {
                 "sqlite?default",
                 "redis?redis://127.0.0.1:6379",
                 "variable?redis_address",
+            ],
+        ),
+        (
+            "soundtrack",
+            vec![
+                "sqlite?default",
+                "redis?redis://127.0.0.1:6379",
+                "variable?admin_token",
+                "variable?demo",
             ],
         ),
         (
@@ -102,7 +118,7 @@ async fn a_service_is_refused_what_it_was_not_granted() {
                 assert_ne!(answer.text(), "granted", "{capability}");
             }
         }
-        if service != "operations" {
+        if !["operations", "soundtrack"].contains(&service) {
             let answer = app
                 .get(&format!("{}/variable?admin_token", path(service)))
                 .await;

@@ -14,6 +14,7 @@ async fn the_description_covers_every_service() {
         "/images/{uuid}/file",
         "/api/v1/file/{file_name}",
         "/dither/images/{uuid}/{channels}",
+        "/upload",
         "/platform/tick",
         "/health",
     ] {

@@ -14,6 +14,9 @@ async fn an_administrator_is_needed() {
         (Method::DELETE, "/platform/dead-letters/1"),
         (Method::POST, "/platform/dead-letters/1/replay"),
         (Method::POST, "/platform/dead-letters/replay"),
+        (Method::POST, "/upload"),
+        (Method::GET, "/download?id=1"),
+        (Method::GET, "/soundtrack/videos/1"),
     ] {
         let without = send(app.request(method.clone(), path)).await;
         without.assert_problem(401, "unauthorised");

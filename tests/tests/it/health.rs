@@ -17,8 +17,19 @@ async fn a_healthy_application_says_so() {
         .iter()
         .map(|check| check["name"].clone())
         .collect();
-    assert_eq!(names, ["database", "redis", "lag", "media", "dithering"]);
-    for service in ["media", "dithering", "operations"] {
+    assert_eq!(
+        names,
+        [
+            "database",
+            "redis",
+            "lag",
+            "catalog",
+            "media",
+            "dithering",
+            "soundtrack"
+        ]
+    );
+    for service in ["catalog", "media", "dithering", "soundtrack", "operations"] {
         assert_eq!(
             app.get(&format!("/{service}/health")).await.status,
             200,

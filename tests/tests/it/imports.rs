@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fs};
 use emporium_tests::{component, root};
 use wac_types::{Package, Types};
 
-const COMPONENTS: [&str; 8] = [
+const COMPONENTS: [&str; 9] = [
     "audio",
     "catalog",
     "dithering",
@@ -13,6 +13,7 @@ const COMPONENTS: [&str; 8] = [
     "media",
     "operations",
     "platform-sqlite",
+    "soundtrack",
     "storefront",
 ];
 

@@ -34,6 +34,7 @@ mod redis;
 mod relay;
 mod runtime_config;
 mod servers;
+mod soundtrack;
 mod species_pages;
 mod survival;
 mod tidy;

@@ -1,0 +1,374 @@
+//! Soundtracks of uploaded videos, compared with what ffmpeg says of them.
+
+use std::time::Instant;
+
+use emporium_tests::{
+    app::{ADMIN, Answer, App, Client, manifest, send, until},
+    process::Process,
+    videos::{probe, sound_packets, sound_samples, video, video_of},
+};
+use reqwest::{
+    Method,
+    multipart::{Form, Part},
+};
+use serde_json::Value;
+use tempfile::tempdir;
+
+/// No picture is needed to be looked at.
+const COPIES: [(&str, &str, &str); 11] = [
+    ("last.mp4", "-c:v mpeg4 -c:a aac", "audio/mp4"),
+    (
+        "first.mp4",
+        "-c:v mpeg4 -c:a aac -movflags +faststart",
+        "audio/mp4",
+    ),
+    (
+        "fragments.mp4",
+        "-c:v mpeg4 -c:a aac -g 25 -movflags frag_keyframe+empty_moov",
+        "audio/mp4",
+    ),
+    (
+        "relative.mp4",
+        "-c:v mpeg4 -c:a aac -g 25 -movflags frag_keyframe+empty_moov+default_base_moof",
+        "audio/mp4",
+    ),
+    ("quicktime.mov", "-c:v mpeg4 -c:a aac", "audio/mp4"),
+    ("sound-only.m4a", "-map 1:a -c:a aac", "audio/mp4"),
+    ("aac.mkv", "-c:v mpeg4 -c:a aac", "audio/mp4"),
+    ("mp3.mp4", "-c:v mpeg4 -c:a libmp3lame", "audio/mpeg"),
+    ("mp3.mkv", "-c:v mpeg4 -c:a libmp3lame", "audio/mpeg"),
+    ("opus.webm", "-c:v libvpx -c:a libopus", "audio/ogg"),
+    ("vorbis.webm", "-c:v libvpx -c:a libvorbis", "audio/ogg"),
+];
+
+async fn upload(app: &Client, path: &str, name: &str, content: Vec<u8>) -> Answer {
+    let part = Part::bytes(content).file_name(name.to_owned());
+    let form = Form::new().part("file", part);
+    let request = app.request(Method::POST, path).bearer_auth(ADMIN);
+    send(request.multipart(form)).await
+}
+
+/// Upload a video that is taken in; returns its id.
+async fn uploaded(app: &Client, path: &str, name: &str, content: Vec<u8>) -> String {
+    let answer = upload(app, path, name, content).await;
+    assert_eq!(answer.status, 202, "{}", answer.text());
+    let id = answer.json()["video_id"]
+        .as_str()
+        .expect("an id")
+        .to_owned();
+    assert_eq!(
+        answer.header("location"),
+        format!("/soundtrack/videos/{id}")
+    );
+    id
+}
+
+/// Wait until a video is converted or rejected; returns what is said of it.
+async fn ended(app: &Client, id: &str) -> Value {
+    let path = format!("/soundtrack/videos/{id}");
+    until(async || {
+        let video = app.admin(Method::GET, &path).await.json();
+        (video["status"] != "pending").then_some(video)
+    })
+    .await
+}
+
+/// Upload a video and wait for its soundtrack.
+async fn converted(app: &Client, path: &str, name: &str, content: Vec<u8>) -> Value {
+    let id = uploaded(app, path, name, content).await;
+    let video = ended(app, &id).await;
+    assert_eq!(video["status"], "converted", "{name}: {video}");
+    video
+}
+
+async fn download(app: &Client, video: &Value) -> Answer {
+    let url = video["audio"]["url"].as_str().expect("a path");
+    let answer = app.admin(Method::GET, url).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    answer
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_soundtrack_is_copied_without_loss() {
+    let (app, folder) = (App::start().await, tempdir().expect("a folder"));
+    for (name, arguments, media_type) in COPIES {
+        let source = video(folder.path(), name, arguments);
+        let video = converted(&app, "/upload", name, source.clone()).await;
+        let audio = download(&app, &video).await;
+        assert_eq!(audio.header("content-type"), media_type, "{name}");
+        let stem = name.split('.').next().expect("a stem");
+        let saved = format!("attachment; filename=\"{stem}.");
+        assert!(audio.header("content-disposition").starts_with(&saved));
+
+        let packets = |name, content: &[u8]| sound_packets(folder.path(), name, content);
+        assert!(
+            packets("result", &audio.body) == packets(name, &source),
+            "{name}: packets"
+        );
+        let said = &video["audio"];
+        let codec = said["codec"].as_str().expect("a codec");
+        let (rate, channels) = (&said["sample_rate_hz"], &said["channels"]);
+        assert_eq!(
+            probe(folder.path(), "result", &audio.body),
+            format!("{codec},{rate},{channels}"),
+            "{name}"
+        );
+        // A bare MP3 cannot say how much of its beginning is silence.
+        if media_type != "audio/mpeg" {
+            let samples = |name, content: &[u8]| sound_samples(folder.path(), name, content);
+            assert!(
+                samples("result", &audio.body) == samples(name, &source),
+                "{name}: samples"
+            );
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_soundtrack_is_decoded_when_asked_for() {
+    let (app, folder) = (App::start().await, tempdir().expect("a folder"));
+    for (name, arguments, _) in COPIES.into_iter().take(9) {
+        let source = video(folder.path(), name, arguments);
+        let video = converted(&app, "/upload?format=wav", name, source.clone()).await;
+        let audio = download(&app, &video).await;
+        assert_eq!(audio.header("content-type"), "audio/wav");
+        let ours = sound_samples(folder.path(), "result.wav", &audio.body);
+        let theirs = sound_samples(folder.path(), name, &source);
+        // ffmpeg rounds the end of an edit up to a packet.
+        let missing = theirs.len() - ours.len();
+        assert!(missing < 2 * 1152, "{name}: {missing} samples are missing");
+        let difference = ours.iter().zip(&theirs).map(|(a, b)| a.abs_diff(*b)).max();
+        assert!(difference <= Some(2), "{name}: {difference:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_video_without_a_soundtrack_is_rejected_with_a_reason() {
+    let (app, folder) = (App::start().await, tempdir().expect("a folder"));
+    let make = |name, arguments| video(folder.path(), name, arguments);
+    let mut cut_off = make("cut.mp4", "-c:v mpeg4 -c:a aac");
+    cut_off.truncate(cut_off.len() / 2);
+    let mut first_cut_off = make("cut.mp4", "-c:v mpeg4 -c:a aac -movflags +faststart");
+    first_cut_off.truncate(first_cut_off.len() / 2);
+    let silent = make("silent.mp4", "-c:v mpeg4 -an");
+    let ac3 = make("ac3.mkv", "-c:v mpeg4 -c:a ac3");
+    let opus = make("opus.webm", "-c:v libvpx -c:a libopus");
+    for (path, name, content, code) in [
+        ("/upload", "silent.mp4", silent, "no-audio-track"),
+        ("/upload", "cut.mp4", cut_off, "malformed"),
+        ("/upload", "cut.mp4", first_cut_off, "malformed"),
+        ("/upload", "ac3.mkv", ac3, "unsupported-codec"),
+        ("/upload?format=wav", "opus.webm", opus, "unsupported-codec"),
+        (
+            "/upload",
+            "text.mp4",
+            b"not a video".to_vec(),
+            "unsupported-container",
+        ),
+    ] {
+        let id = uploaded(&app, path, name, content).await;
+        let video = ended(&app, &id).await;
+        assert_eq!(video["status"], "rejected", "{video}");
+        assert_eq!(video["code"], code, "{video}");
+        let download = app.admin(Method::GET, &format!("/download?id={id}")).await;
+        download.assert_problem(422, code);
+        assert_eq!(download.json()["detail"], video["reason"]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_upload_is_refused() {
+    let app = App::start().await;
+    upload(&app, "/upload", "empty.mp4", Vec::new())
+        .await
+        .assert_problem(400, "no-file");
+    let elsewhere = Form::new().part("video", Part::bytes(vec![1]).file_name("a.mp4"));
+    let request = app.request(Method::POST, "/upload").bearer_auth(ADMIN);
+    send(request.multipart(elsewhere))
+        .await
+        .assert_problem(400, "no-file");
+    upload(&app, "/upload?format=flac", "a.mp4", vec![1])
+        .await
+        .assert_problem(400, "invalid-query");
+    upload(&app, "/upload", "large.mp4", vec![0; 64_000_001])
+        .await
+        .assert_problem(413, "too-large");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_there_is_told_apart_from_what_is_not_ready() {
+    // Nobody hears that a video came.
+    let deaf = manifest().replace("channel = \"video\"", "channel = \"nobody\"");
+    let app = App::of(deaf).await;
+    for path in ["/download?id=unknown", "/soundtrack/videos/unknown"] {
+        let code = ["no-such-audio", "no-such-video"][usize::from(path.starts_with("/s"))];
+        app.admin(Method::GET, path).await.assert_problem(404, code);
+    }
+    let id = uploaded(&app, "/upload", "a.mp4", b"anything".to_vec()).await;
+    let waiting = app.admin(Method::GET, &format!("/download?id={id}")).await;
+    waiting.assert_problem(409, "not-ready");
+    app.admin(Method::GET, "/download")
+        .await
+        .assert_problem(400, "invalid-query");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_part_of_a_soundtrack_can_be_downloaded() {
+    let (app, folder) = (App::start().await, tempdir().expect("a folder"));
+    let source = video(folder.path(), "a.mp4", "-c:v mpeg4 -c:a aac");
+    let video = converted(&app, "/upload", "a.mp4", source).await;
+    let whole = download(&app, &video).await.body;
+    let url = format!(
+        "/download?id={}",
+        video["video_id"].as_str().expect("an id")
+    );
+    let request = app.request(Method::GET, &url).bearer_auth(ADMIN);
+    let part = send(request.header("range", "bytes=100-299")).await;
+    assert_eq!(part.status, 206);
+    assert_eq!(part.body, whole[100..300]);
+    let range = format!("bytes 100-299/{}", whole.len());
+    assert_eq!(part.header("content-range"), range);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn everybody_may_try_only_in_a_demonstration() {
+    let form = || Form::new().part("file", Part::bytes(vec![1]).file_name("a.mp4"));
+    let app = App::start().await;
+    let request = app.request(Method::POST, "/test/upload").multipart(form());
+    send(request).await.assert_problem(404, "no-such-route");
+    let answer = app.get("/test/download?id=x").await;
+    answer.assert_problem(404, "no-such-route");
+    app.stop().await;
+
+    let demo = manifest().replace(
+        "demo = { default = \"false\" }",
+        "demo = { default = \"true\" }",
+    );
+    let app = App::of(demo).await;
+    let request = app.request(Method::POST, "/test/upload").multipart(form());
+    let answer = send(request).await;
+    assert_eq!(answer.status, 202, "{}", answer.text());
+    let id = answer.json()["video_id"]
+        .as_str()
+        .expect("an id")
+        .to_owned();
+    let rejected = app.until_status(&format!("/test/download?id={id}"), 422);
+    rejected.await.assert_problem(422, "unsupported-container");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_events_are_those_of_the_contract() {
+    let (app, folder) = (App::start().await, tempdir().expect("a folder"));
+    let source = video(folder.path(), "a.mp4", "-c:v mpeg4 -c:a aac");
+    let video = converted(&app, "/upload", "a.mp4", source).await;
+    let events = app.admin(Method::GET, "/platform/events").await.json();
+    let (id, audio) = (&video["video_id"], &video["audio"]["audio_id"]);
+    let data = |topic: &str| {
+        let events = events.as_array().expect("events").iter();
+        let of_topic: Vec<_> = events.filter(|event| event["topic"] == topic).collect();
+        assert_eq!(of_topic.len(), 1, "{events:?}", events = of_topic);
+        of_topic[0]["event"]["data"].clone()
+    };
+    assert_eq!(
+        data("video"),
+        serde_json::json!({"username": "admin", "video_id": id, "audio_id": null})
+    );
+    assert_eq!(
+        data("audio"),
+        serde_json::json!({"username": "admin", "video_id": id, "audio_id": audio})
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_video_that_a_host_dies_with_has_one_soundtrack_in_the_end() {
+    let (state, folder) = (tempdir().expect("a folder"), tempdir().expect("a folder"));
+    // Long enough to be under way when the host dies.
+    let source = video_of(
+        folder.path(),
+        "long.mkv",
+        600,
+        "-c:v mpeg4 -q:v 31 -c:a libmp3lame",
+    );
+    let host = Process::start(state.path());
+    let id = uploaded(&host, "/upload?format=wav", "long.mkv", source).await;
+    host.kill();
+    let host = Process::start(state.path());
+    let path = format!("/soundtrack/videos/{id}");
+    // The lease of the dead host runs out first.
+    let patience = Instant::now();
+    let video = loop {
+        let video = host.admin(Method::GET, &path).await.json();
+        if video["status"] != "pending" {
+            break video;
+        }
+        assert!(patience.elapsed().as_secs() < 150, "{video}");
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    };
+    assert_eq!(video["status"], "converted", "{video}");
+    let events = host.admin(Method::GET, "/platform/events").await.json();
+    let events = events.as_array().expect("events").iter();
+    assert_eq!(events.filter(|event| event["topic"] == "audio").count(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn damaged_videos_end_one_way_or_the_other() {
+    let (app, folder) = (App::start().await, tempdir().expect("a folder"));
+    let sources = ["first.mp4", "fragments.mp4", "mp3.mkv", "opus.webm"].map(|name| {
+        let sample = COPIES.iter().find(|sample| sample.0 == name);
+        let (name, arguments, _) = *sample.expect("a sample");
+        (name, video(folder.path(), name, arguments))
+    });
+    let mut ids = Vec::new();
+    for round in 0..40_usize {
+        let (name, source) = &sources[round % sources.len()];
+        let mut damaged = source.clone();
+        for at in 0..1 + round / 4 {
+            // The beginning is where most can go wrong.
+            let place = (at * 7919 + round * 104_729) % 4000.min(damaged.len());
+            damaged[place] ^= 1 << (round % 8);
+        }
+        let path = ["/upload", "/upload?format=wav"][round / 4 % 2];
+        ids.push(uploaded(&app, path, name, damaged).await);
+    }
+    for id in ids {
+        ended(&app, &id).await;
+    }
+    let dead = app.admin(Method::GET, "/platform/dead-letters").await;
+    assert!(!dead.text().contains("\"video\""), "{}", dead.text());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_largest_video_that_is_taken_is_never_whole_in_memory() {
+    let (state, folder) = (tempdir().expect("a folder"), tempdir().expect("a folder"));
+    let host = Process::start(state.path());
+    let warm = video(folder.path(), "warm.mov", "-c:v rawvideo -c:a aac");
+    converted(&host, "/upload", "warm.mov", warm).await;
+    // 25 pictures of 28,800 bytes a second.
+    for (name, arguments) in [
+        ("large.mov", "-c:v rawvideo -c:a aac"),
+        ("large.mkv", "-c:v rawvideo -c:a libmp3lame"),
+    ] {
+        let large = video_of(folder.path(), name, 86, arguments);
+        assert!(
+            (60 << 20..64 << 20).contains(&large.len()),
+            "{}",
+            large.len()
+        );
+        let before = host.peak_memory();
+        let size = large.len() as f64 / 1e6;
+        let begun = Instant::now();
+        let id = uploaded(&host, "/upload", name, large).await;
+        let stored = begun.elapsed().as_secs_f64();
+        let video = ended(&host, &id).await;
+        assert_eq!(video["status"], "converted", "{video}");
+        let taken_out = begun.elapsed().as_secs_f64() - stored;
+        let grown = host.peak_memory() - before;
+        println!(
+            "{name}: {size:.1} MB, stored at {:.0} MB/s, taken out at {:.0} MB/s, grew by {:.1} MB",
+            size / stored,
+            size / taken_out,
+            grown as f64 / 1e6,
+        );
+        assert!(grown < 80_000_000, "the host grew by {grown} bytes");
+    }
+}
