@@ -164,7 +164,8 @@ impl Walk {
             timing.push(u32::try_from(packets.len()).unwrap_or(u32::MAX), samples);
         }
         let in_samples = |ns: u64| {
-            let samples = u128::from(ns) * u128::from(timing.scale) / 1_000_000_000;
+            // To the nearest: nanoseconds are rounded already.
+            let samples = (u128::from(ns) * u128::from(timing.scale) + 500_000_000) / 1_000_000_000;
             u64::try_from(samples).unwrap_or(u64::MAX)
         };
         let (start, length) = (in_samples(entry.delay_ns), None);
