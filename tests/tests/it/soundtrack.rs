@@ -252,8 +252,10 @@ async fn everybody_may_try_only_in_a_demonstration() {
         .as_str()
         .expect("an id")
         .to_owned();
-    let rejected = app.until_status(&format!("/test/download?id={id}"), 422);
-    rejected.await.assert_problem(422, "unsupported-container");
+    let path = format!("/test/download?id={id}");
+    app.until_status(&path, 422)
+        .await
+        .assert_problem(422, "unsupported-container");
 }
 
 #[tokio::test(flavor = "multi_thread")]
