@@ -116,7 +116,7 @@ impl Link {
 
     /// Whether a transaction would be lost with it.
     pub(super) fn has_begun(&self) -> bool {
-        self.state.begun || self.state.marked
+        self.state.begun
     }
 
     /// Whether the server has not closed it, as far as can be known.
@@ -155,6 +155,9 @@ impl Link {
             None => self.prepare_and_start(sql, kind, parameters).await,
         };
         self.state.busy = begun.is_ok();
+        // Of a transaction that went with its connection, the component hears
+        // until it ends it.
+        self.state.begun &= !(self.ended && kind == Kind::End);
         self.state.begun |= begun.is_ok() && kind == Kind::Begin;
         begun
     }

@@ -189,12 +189,6 @@ impl Session {
 
     /// The connection that is kept, or one of the pool.
     async fn link(&mut self) -> Result<&mut Link, Error> {
-        let is_over = |lease: &mut Lease| {
-            // Of a transaction, the component must hear that it is lost.
-            lease
-                .link()
-                .is_none_or(|link| link.has_ended() && !link.has_begun())
-        };
         if self.lease.as_mut().is_some_and(is_over) {
             self.lease = None;
         }
@@ -208,16 +202,23 @@ impl Session {
 
     /// Ends the use of a connection that needs not be kept.
     fn give_back(&mut self) {
-        let is_done = |lease: &mut Lease| {
-            lease.is_clean()
-                || lease
-                    .link()
-                    .is_none_or(|link| link.is_interrupted() || link.has_ended())
-        };
-        if self.lease.as_mut().is_some_and(is_done) {
+        if self
+            .lease
+            .as_mut()
+            .is_some_and(|lease| lease.is_clean() || is_over(lease))
+        {
             self.lease = None;
         }
     }
+}
+
+/// Whether a connection is of no more use, and no transaction would be lost
+/// unheard with it.
+fn is_over(lease: &mut Lease) -> bool {
+    lease.link().is_none_or(|link| {
+        let is_broken = link.has_ended() || link.is_interrupted();
+        is_broken && !link.has_begun()
+    })
 }
 
 enum Gathered {
