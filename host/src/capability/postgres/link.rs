@@ -267,20 +267,16 @@ async fn drive<T>(
     work: impl Future<Output = Result<T, Error>>,
 ) -> Result<T, Error> {
     let mut work = pin!(work);
-    let mut end = None;
     poll_fn(|context| {
         // A request is written, its reply read, and then looked at: twice is
         // what most statements need.
         for _ in 0..2 {
             if let Poll::Ready(done) = work.as_mut().poll(context) {
-                return Poll::Ready(match (done, end.take()) {
-                    // Why it ended says more than that it did.
-                    (Err(error), Some(Some(end))) if error.is_closed() => Err(end),
-                    (done, _) => done,
-                });
+                return Poll::Ready(done);
             }
-            if let Poll::Ready(ending) = poll_connection(connection, ended, context) {
-                end = Some(ending);
+            if let Poll::Ready(Some(end)) = poll_connection(connection, ended, context) {
+                // Nothing else tells what still waits for a reply.
+                return Poll::Ready(Err(end));
             }
         }
         Poll::Pending
