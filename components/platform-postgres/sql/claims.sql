@@ -33,7 +33,7 @@ BEGIN
     WHERE topic = v_topic AND subject IS NOT NULL;
     WITH retained AS (
         SELECT (v_id::bigint << 44) | sequence AS id, subject,
-            greatest(published_ms, not_before_ms) AS due,
+            greatest(least(published_ms, v_now), not_before_ms) AS due,
             subject IS NULL
                 OR row_number() OVER (PARTITION BY subject ORDER BY sequence) = 1 AS is_first
         FROM emporium.events WHERE topic = v_topic
@@ -179,6 +179,11 @@ BEGIN
         PERFORM emporium_1.die(v_found[1:1],
             ARRAY['the lease of attempt ' || v_attempt[1] || ' ran out'], v_now);
         v_found := NULL;
+        SELECT s.paused_until_ms - v_now INTO next_due_in FROM emporium.subscriptions AS s
+        WHERE s.id = v_subscription.id AND s.paused_until_ms > v_now;
+        IF FOUND THEN
+            RETURN;
+        END IF;
     END LOOP;
 
     IF v_found IS NOT NULL THEN

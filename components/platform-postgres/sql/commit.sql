@@ -94,8 +94,10 @@ BEGIN
 
     IF v_idle IS NOT NULL THEN
         SELECT array_agg(p_topic[t.n]), array_agg((
-            SELECT e.trace FROM unnest(p_event_topic, p_trace) AS e (topic, trace)
-            WHERE e.topic = t.n AND e.trace IS NOT NULL LIMIT 1
+            SELECT e.trace FROM unnest(p_event_topic, p_trace, p_not_before)
+                WITH ORDINALITY AS e (topic, trace, not_before, n)
+            WHERE e.topic = t.n AND e.trace IS NOT NULL AND coalesce(e.not_before <= p_now, true)
+            ORDER BY e.n LIMIT 1
         ))
         INTO woken, trace
         FROM unnest(v_topics) WITH ORDINALITY AS t (id, n) WHERE t.id = ANY (v_idle);

@@ -29,9 +29,11 @@ const LOST: [&str; 3] = ["EM001", "40001", "40P01"];
 const UNDEFINED: [&str; 3] = ["3F000", "42883", "42P01"];
 
 /// Classes and codes of conditions that pass: lost connections, a full disk, too
-/// many connections, a server that stops or starts, a statement that took too
-/// long, a standby, I/O errors.
-const PASSING: [&str; 8] = ["08", "53", "55P03", "57014", "57P", "25006", "58", "40"];
+/// many connections, a server that stops or starts or admits nobody, a statement
+/// that took too long, a standby, I/O errors.
+const PASSING: [&str; 9] = [
+    "08", "53", "55000", "55P03", "57014", "57P", "25006", "58", "40",
+];
 
 thread_local! {
     static CONNECTION: RefCell<Option<Rc<postgres::Connection>>> = const { RefCell::new(None) };

@@ -19,10 +19,10 @@ macro_rules! letters {
         concat!(
             "SELECT d.id, s.service, t.name, e.id, e.kind, d.subject, e.envelope,
                 d.attempt - d.forgiven, d.reason, e.published_ms, d.died_ms
-            FROM emporium.dead AS d
-            JOIN emporium.subscriptions AS s ON s.id = (d.id >> 44)::int
-            JOIN emporium.topics AS t ON t.id = s.topic
-            JOIN emporium.events AS e ON e.sequence = d.id & 17592186044415
+            FROM emporium_1.dead AS d
+            JOIN emporium_1.subscriptions AS s ON s.id = (d.id >> 44)::int
+            JOIN emporium_1.topics AS t ON t.id = s.topic
+            JOIN emporium_1.events AS e ON e.sequence = d.id & 17592186044415
             WHERE ",
             $condition
         )

@@ -28,7 +28,7 @@ const SUBSCRIPTIONS: &str = "WITH now AS MATERIALIZED (SELECT emporium.now_ms() 
         now.ms - least(d.oldest, l.oldest, w.oldest, now.ms),
         coalesce(c.settled, 0)::bigint, coalesce(c.retried, 0)::bigint,
         ARRAY(
-            SELECT sum(b.count)::bigint FROM emporium.tallies AS y,
+            SELECT sum(b.count)::bigint FROM emporium_1.tallies AS y,
                 unnest(y.latency) WITH ORDINALITY AS b (count, n)
             WHERE y.subscription = s.id GROUP BY b.n ORDER BY b.n
         ),
@@ -36,52 +36,53 @@ const SUBSCRIPTIONS: &str = "WITH now AS MATERIALIZED (SELECT emporium.now_ms() 
         CASE WHEN s.paused_until_ms IS NULL OR s.paused_until_ms > now.ms
             THEN s.paused_since_ms END,
         s.paused_until_ms, coalesce(s.pause_reason, '')
-    FROM now, emporium.subscriptions AS s
-    JOIN emporium.topics AS t ON t.id = s.topic
+    FROM now, emporium_1.subscriptions AS s
+    JOIN emporium_1.topics AS t ON t.id = s.topic
     LEFT JOIN LATERAL (
         SELECT count(*) FILTER (WHERE free_ms <= now.ms) AS free,
             count(*) FILTER (WHERE free_ms > now.ms) AS leased,
             min(greatest(owed_ms, free_ms)) FILTER (WHERE free_ms <= now.ms) AS oldest
-        FROM emporium.deliveries
+        FROM emporium_1.deliveries
         WHERE id > s.id::bigint << 44 AND id < (s.id + 1)::bigint << 44
     ) AS d ON true
     LEFT JOIN LATERAL (
         SELECT count(*) FILTER (WHERE due_ms <= now.ms) AS due,
             count(*) FILTER (WHERE due_ms > now.ms) AS later,
             min(due_ms) FILTER (WHERE due_ms <= now.ms) AS oldest
-        FROM emporium.delayed WHERE subscription = s.id
+        FROM emporium_1.delayed WHERE subscription = s.id
     ) AS l ON true
     LEFT JOIN LATERAL (
         SELECT count(*) FILTER (WHERE due_ms <= now.ms) AS due,
             count(*) FILTER (WHERE due_ms > now.ms) AS later,
             min(due_ms) FILTER (WHERE due_ms <= now.ms) AS oldest
-        FROM emporium.waiting WHERE subscription = s.id
+        FROM emporium_1.waiting WHERE subscription = s.id
     ) AS w ON true
     LEFT JOIN LATERAL (
-        SELECT count(*) AS dead FROM emporium.dead
+        SELECT count(*) AS dead FROM emporium_1.dead
         WHERE id > s.id::bigint << 44 AND id < (s.id + 1)::bigint << 44
     ) AS x ON true
     LEFT JOIN LATERAL (
         SELECT sum(settled) AS settled, sum(retried) AS retried, sum(latency_sum_ms) AS latency
-        FROM emporium.tallies WHERE subscription = s.id
+        FROM emporium_1.tallies WHERE subscription = s.id
     ) AS c ON true
     ORDER BY s.service, t.name";
 
 /// The columns are those that `event` takes.
 const EVENTS: &str = "SELECT e.sequence, e.id, t.name, e.kind, e.subject, e.published_ms,
-        (SELECT count(*) FROM emporium.subscriptions AS s
+        (SELECT count(*) FROM emporium_1.subscriptions AS s
          WHERE s.topic = e.topic AND emporium_1.is_owed(s.id, e.sequence, e.subject)),
         e.envelope
-    FROM emporium.events AS e JOIN emporium.topics AS t ON t.id = e.topic
+    FROM emporium_1.events AS e JOIN emporium_1.topics AS t ON t.id = e.topic
     WHERE e.sequence > $1 ORDER BY e.sequence LIMIT $2::int";
-const BEFORE_THE_LATEST: &str = "SELECT sequence FROM emporium.events
+const BEFORE_THE_LATEST: &str = "SELECT sequence FROM emporium_1.events
     ORDER BY sequence DESC LIMIT 1 OFFSET $1::int";
 
-const PAUSE: &str = "UPDATE emporium.subscriptions
+const PAUSE: &str = "UPDATE emporium_1.subscriptions
     SET paused_since_ms = emporium.now_ms(),
-        paused_until_ms = least(emporium.now_ms()::numeric + $3::bigint, 9e18)::bigint,
+        paused_until_ms = CASE WHEN $3::bigint IS NOT NULL
+            THEN least(emporium.now_ms()::numeric + $3, 9e18)::bigint END,
         pause_reason = $4
-    WHERE service = $1 AND topic = (SELECT id FROM emporium.topics WHERE name = $2)
+    WHERE service = $1 AND topic = (SELECT id FROM emporium_1.topics WHERE name = $2)
     RETURNING id";
 const RESUME: &str = "SELECT emporium_1.resume($1, $2)";
 const DUE_TOPICS: &str = "SELECT emporium_1.due_topics()";

@@ -23,6 +23,7 @@ const MIGRATE: &str = concat!(
             CREATE SCHEMA emporium_1;
     ",
     include_str!("../sql/tables.sql"),
+    include_str!("../sql/views.sql"),
     include_str!("../sql/lanes.sql"),
     include_str!("../sql/claims.sql"),
     include_str!("../sql/commit.sql"),
