@@ -12,6 +12,7 @@ use std::{
 use anyhow::{Context as _, Result, anyhow, bail};
 use futures::future::BoxFuture;
 use http::{Request, Response};
+use uuid::Uuid;
 use wasmtime::{
     Engine, Store,
     component::{Component, InstancePre, Linker},
@@ -34,18 +35,26 @@ use crate::{
     redis::{Redis, RedisAddress},
     runtime_config::RuntimeConfig,
     state::{self, State},
+    telemetry::counters::Counters,
 };
 
 /// The profile that needs no server.
 const EMBEDDED: &str = "embedded";
 
+/// The variable by which guests learn which host they run on.
+const WORKER: &str = "worker";
+
 /// What is loaded once and shared by everything that runs.
 pub(crate) struct Application {
+    /// Different at every start: what guests hold leases as, and what the host
+    /// announces itself as.
+    pub(crate) id: String,
     pub(crate) options: Options,
     pub(crate) manifest: Manifest,
     pub(crate) variables: BTreeMap<String, String>,
     pub(crate) engine: Engine,
     pub(crate) capabilities: Capabilities,
+    pub(crate) counters: Counters,
     base: PathBuf,
     cache: Cache,
     linker: Linker<State>,
@@ -63,6 +72,16 @@ pub(crate) struct Unit {
     environment: Vec<(String, String)>,
     files: Vec<(PathBuf, String)>,
     output: Output,
+}
+
+/// What the host is called: the variable `worker`, which it sets itself if
+/// nothing else does.
+fn worker_id(variables: &mut BTreeMap<String, String>) -> String {
+    let id = variables.entry(WORKER.into()).or_default();
+    if id.is_empty() {
+        *id = Uuid::new_v4().to_string();
+    }
+    id.clone()
 }
 
 /// Reads the manifest `options` name. Also says which folder its paths are
@@ -154,7 +173,8 @@ impl Application {
     pub(crate) fn open(options: Options) -> Result<Self> {
         let (manifest, base) = read_manifest(&options)?;
         let config = options.runtime_config()?;
-        let variables = resolve_variables(&options, &config, &manifest)?;
+        let mut variables = resolve_variables(&options, &config, &manifest)?;
+        let id = worker_id(&mut variables);
         let engine = engine::new(&options.limits)?;
         let mut linker = Linker::new(&engine);
         state::add_to_linker(&mut linker).anyhow()?;
@@ -167,6 +187,7 @@ impl Application {
             .context("`block_networks` of the runtime config")?;
         let postgres_connections = config.outbound_pg.max_connections;
         Ok(Self {
+            id,
             capabilities: Capabilities::open(CapabilitiesConfig {
                 state: options.state.clone(),
                 networks,
@@ -188,6 +209,7 @@ impl Application {
             cache: Cache::open(options.cache.clone())?,
             _ticker: engine::Ticker::start(&engine)?,
             units: Mutex::default(),
+            counters: Counters::default(),
             options,
             manifest,
             variables,

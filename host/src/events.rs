@@ -22,6 +22,7 @@ use crate::{
     error::Anyhow as _,
     redis::Subscription,
     state::State,
+    telemetry::counters::RedisCounters,
 };
 
 const INTERFACE: &str = "spin:redis/inbound-redis@3.0.0";
@@ -78,6 +79,7 @@ pub(crate) async fn subscribe(
                 application: application.clone(),
                 unit,
                 channel: channel.name.clone(),
+                counters: application.counters.redis(&id),
             };
             listeners.spawn(listener.listen(subscription, stopped.clone()));
         }
@@ -104,6 +106,7 @@ struct Listener {
     unit: Arc<Unit>,
     outbound: OutboundHttp,
     channel: String,
+    counters: Arc<RedisCounters>,
 }
 
 impl Listener {
@@ -141,9 +144,11 @@ impl Listener {
 
     async fn handle(&self, message: Vec<u8>) {
         let deadline = self.application.options.limits.handler_deadline;
+        self.counters.begun();
         let outcome = tokio::time::timeout(deadline, self.call(message, deadline)).await;
         let outcome =
             outcome.unwrap_or_else(|_| Err(anyhow!("it did not end within {deadline:?}")));
+        self.counters.ended(&outcome);
         if let Err(error) = outcome {
             tracing::error!(
                 component = self.unit.id,

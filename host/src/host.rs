@@ -3,10 +3,11 @@
 use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, Result};
-use bytes::Bytes;
-use http::{Request, StatusCode, header};
-use http_body_util::Full;
-use tokio::{runtime, sync::watch, task::JoinSet, time::MissedTickBehavior};
+use tokio::{
+    runtime,
+    sync::watch,
+    task::{JoinHandle, JoinSet},
+};
 use wasmtime::{Store, component::Instance};
 
 use crate::{
@@ -16,13 +17,8 @@ use crate::{
     events,
     http::Server,
     redis::{Redis, Subscription},
+    ticker::{self, Ticker},
 };
-
-/// The route that makes services look for work that is due.
-const TICK: &str = "/platform/tick";
-
-/// The variable that holds the token `TICK` asks for.
-const ADMIN_TOKEN: &str = "admin_token";
 
 /// An application, loaded. Hosts share nothing: a process can have several.
 pub struct Host {
@@ -35,6 +31,7 @@ pub struct Running {
     server: Option<Arc<Server>>,
     stop: watch::Sender<bool>,
     listeners: JoinSet<()>,
+    ticker: Option<JoinHandle<()>>,
     /// Event handlers have their own threads, so that what they compute does
     /// not delay requests, and so that a caller's runtime does not matter.
     runtime: Option<runtime::Runtime>,
@@ -102,6 +99,7 @@ impl Host {
             server,
             stop,
             listeners,
+            ticker: None,
             runtime: Some(runtime),
         };
         running.begin_to_tick();
@@ -119,37 +117,21 @@ impl Running {
         self.server.as_ref().map(|server| server.address())
     }
 
-    /// Wakes every channel once, and then calls [`TICK`] again and again.
+    /// Wakes every channel once, and then ticks.
     fn begin_to_tick(&mut self) {
         let Some(runtime) = &self.runtime else { return };
-        let (application, server) = (self.application.clone(), self.server.clone());
-        let mut stopped = self.stop.subscribe();
-        runtime.spawn(async move {
+        let application = self.application.clone();
+        let ticker = match (&self.server, application.options.tick) {
+            (Some(server), Some(period)) => Some(Ticker::new(&application, server, period)),
+            _ => None,
+        };
+        let stopped = self.stop.subscribe();
+        self.ticker = Some(runtime.spawn(async move {
             events::wake_all(&application).await;
-            let (Some(server), Some(period)) = (server, application.options.tick) else {
-                return;
-            };
-            let mut period = tokio::time::interval(period);
-            period.set_missed_tick_behavior(MissedTickBehavior::Delay);
-            let mut last = StatusCode::OK;
-            loop {
-                tokio::select! {
-                    _ = stopped.wait_for(|stopped| *stopped) => return,
-                    _ = period.tick() => {}
-                }
-                match tick(&application, &server).await {
-                    Ok(StatusCode::NOT_FOUND) => return,
-                    Ok(status) => {
-                        // Said once, not every second.
-                        if status != last && !status.is_success() {
-                            tracing::warn!("{TICK} answered {status}");
-                        }
-                        last = status;
-                    }
-                    Err(error) => return tracing::debug!("the ticker stopped: {error:#}"),
-                }
+            if let Some(ticker) = ticker {
+                ticker.run(stopped).await;
             }
-        });
+        }));
     }
 
     /// Takes on nothing new, waits for what is under way, and stops.
@@ -161,11 +143,17 @@ impl Running {
         let drain = self.application.options.limits.drain;
         let drained = tokio::time::timeout(drain, async {
             while self.listeners.join_next().await.is_some() {}
+            if let Some(ticker) = self.ticker.take() {
+                let _ = ticker.await;
+            }
         });
         if drained.await.is_err() {
             tracing::warn!("some Redis handlers did not end within {drain:?}");
         }
         if let Some(server) = self.server.take() {
+            if self.application.options.tick.is_some() {
+                ticker::leave(&self.application, &server).await;
+            }
             let joined = tokio::task::spawn_blocking(move || server.join());
             joined.await.context("stopping the HTTP server")?;
         }
@@ -183,12 +171,4 @@ impl Drop for Running {
             runtime.shutdown_background();
         }
     }
-}
-
-async fn tick(application: &Application, server: &Server) -> Result<StatusCode> {
-    let mut request = Request::post(TICK);
-    if let Some(token) = application.variables.get(ADMIN_TOKEN) {
-        request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
-    }
-    server.call(request.body(Full::new(Bytes::new()))?).await
 }

@@ -23,6 +23,8 @@ mod output;
 mod redis;
 mod runtime_config;
 mod state;
+mod telemetry;
+mod ticker;
 mod variables;
 
 pub mod cli;

@@ -2,7 +2,7 @@
 
 use axum::{
     body::{Body, Bytes},
-    extract::{FromRequest, FromRequestParts, Request},
+    extract::{FromRequest, FromRequestParts, OptionalFromRequest, Request},
 };
 use http::{StatusCode, request::Parts};
 use serde::de::DeserializeOwned;
@@ -22,14 +22,31 @@ impl<T: DeserializeOwned, S: Sync> FromRequest<S> for Json<T> {
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
         let body = read_body(request.into_body(), JSON_LIMIT).await?;
-        let mut reader = serde_json::Deserializer::from_slice(&body);
-        let value = serde_path_to_error::deserialize(&mut reader)
-            .map_err(|error| invalid("invalid-body", &error))?;
-        reader
-            .end()
-            .map_err(|error| Problem::bad_request("invalid-body", error.to_string()))?;
-        Ok(Self(value))
+        parse(&body).map(Self)
     }
+}
+
+/// A body that may be left out.
+impl<T: DeserializeOwned, S: Sync> OptionalFromRequest<S> for Json<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Option<Self>, Problem> {
+        let body = read_body(request.into_body(), JSON_LIMIT).await?;
+        match body.is_empty() {
+            true => Ok(None),
+            false => parse(&body).map(|value| Some(Self(value))),
+        }
+    }
+}
+
+fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+    let mut reader = serde_json::Deserializer::from_slice(body);
+    let value = serde_path_to_error::deserialize(&mut reader)
+        .map_err(|error| invalid("invalid-body", &error))?;
+    reader
+        .end()
+        .map_err(|error| Problem::bad_request("invalid-body", error.to_string()))?;
+    Ok(value)
 }
 
 /// The query parameters. Unknown ones are ignored; a missing or mistyped one is
@@ -44,6 +61,21 @@ impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Query<T> {
         axum::extract::Query::<T>::try_from_uri(&parts.uri)
             .map(|query| Self(query.0))
             .map_err(|error| Problem::bad_request("invalid-query", error.body_text()))
+    }
+}
+
+/// The parameters of the path. What does not read as them names nothing.
+#[derive(Debug)]
+pub struct Path<T>(pub T);
+
+impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        axum::extract::Path::<T>::from_request_parts(parts, state)
+            .await
+            .map(|path| Self(path.0))
+            .map_err(|error| Problem::not_found("no-such-route", error.body_text()))
     }
 }
 

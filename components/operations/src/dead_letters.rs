@@ -1,10 +1,10 @@
 //! `/platform/dead-letters`: look at what was given up, and decide.
 
-use axum::{Json, extract::Path, response::Response};
+use axum::{Json, response::Response};
 use emporium_sdk::{
     admin::Admin,
     dead_letters::{self, DeadLetter, Filter},
-    extract::{Json as Body, Query},
+    extract::{Json as Body, Path, Query},
     paging::{PageOf, Paging},
     problem::Problem,
 };
@@ -13,10 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
-use crate::events::decode;
-
-/// How many dead letters one request replays at most.
-const REPLAY_LIMIT: u32 = 500;
+use crate::{events::decode, selection::Selection};
 
 /// A delivery that was given up.
 #[derive(Debug, Serialize, ToSchema)]
@@ -58,7 +55,7 @@ impl From<DeadLetter> for DeadLetterView {
 }
 
 /// Which dead letters are meant. An absent member excludes none.
-#[derive(Debug, Default, Deserialize, IntoParams, ToSchema)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct FilterView {
     service: Option<String>,
@@ -81,6 +78,12 @@ impl From<FilterView> for Filter {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Replayed {
     replayed: u32,
+}
+
+/// How many dead letters were forgotten.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Discarded {
+    discarded: u32,
 }
 
 /// List dead letters, the latest death first.
@@ -122,18 +125,30 @@ pub(crate) async fn replay(
     }
 }
 
-/// Make all that match due again, at most 500; ask again until it says 0.
+/// Make many due again, in the order of death; ask again until it says 0.
 #[utoipa::path(post, path = "/platform/dead-letters/replay", tag = "operations",
-    request_body = FilterView, security(("admin" = [])),
+    request_body = Selection, security(("admin" = [])),
     responses((status = 202, body = Replayed), (status = 400, body = Problem), (status = 401, body = Problem)))]
-pub(crate) async fn replay_matching(
+pub(crate) async fn replay_selected(
     _: Admin,
-    Body(filter): Body<FilterView>,
+    Body(selection): Body<Selection>,
 ) -> Result<(StatusCode, Json<Replayed>), Problem> {
-    let page = dead_letters::list(filter.into(), REPLAY_LIMIT, None).await?;
-    let ids = page.dead_letters.iter().map(|letter| letter.delivery);
-    let replayed = dead_letters::replay(ids.collect(), None).await?;
+    let per_second = selection.per_second()?;
+    let replayed = dead_letters::replay(selection.find().await?, per_second).await?;
     Ok((StatusCode::ACCEPTED, Json(Replayed { replayed })))
+}
+
+/// Forget many; ask again until it says 0.
+#[utoipa::path(post, path = "/platform/dead-letters/discard", tag = "operations",
+    request_body = Selection, security(("admin" = [])),
+    responses((status = 200, body = Discarded), (status = 400, body = Problem), (status = 401, body = Problem)))]
+pub(crate) async fn discard_selected(
+    _: Admin,
+    Body(selection): Body<Selection>,
+) -> Result<Json<Discarded>, Problem> {
+    selection.check_discard()?;
+    let discarded = dead_letters::discard(selection.find().await?).await?;
+    Ok(Json(Discarded { discarded }))
 }
 
 /// Forget one.

@@ -9,7 +9,7 @@ use emporium_sdk::{
 use futures::future::join_all;
 use serde_json::Value;
 
-use crate::neighbours;
+use crate::{neighbours, retention::retention};
 
 /// How long an event may be due before its subscription counts as behind.
 const LAG_LIMIT_MS: u64 = 60_000;
@@ -56,6 +56,7 @@ async fn own_checks() -> Vec<Check> {
         database().await,
         Check::of("redis", redis),
         Check::of("lag", lag),
+        Check::of("configuration", retention().await.map(drop)),
     ]
 }
 

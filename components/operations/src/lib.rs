@@ -3,11 +3,17 @@
 mod dead_letters;
 mod docs;
 mod events;
+mod exposition;
 mod health;
+mod latency;
+mod metrics;
 mod neighbours;
 mod openapi;
+mod retention;
+mod selection;
 mod subscriptions;
 mod tick;
+mod workers;
 
 use std::sync::LazyLock;
 
@@ -26,10 +32,16 @@ fn documented() -> OpenApiRouter {
     OpenApiRouter::with_openapi(OpenApi::default())
         .routes(routes!(health::platform))
         .routes(routes!(health::own))
+        .routes(routes!(metrics::metrics))
         .routes(routes!(subscriptions::list))
+        .routes(routes!(subscriptions::pause))
+        .routes(routes!(subscriptions::resume))
+        .routes(routes!(workers::list))
+        .routes(routes!(workers::leave))
         .routes(routes!(events::list))
         .routes(routes!(dead_letters::list))
-        .routes(routes!(dead_letters::replay_matching))
+        .routes(routes!(dead_letters::replay_selected))
+        .routes(routes!(dead_letters::discard_selected))
         .routes(routes!(dead_letters::get, dead_letters::discard))
         .routes(routes!(dead_letters::replay))
         .routes(routes!(tick::tick))

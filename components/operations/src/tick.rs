@@ -1,4 +1,4 @@
-//! `POST /platform/tick`: wakes what is due and sweeps what is old.
+//! `POST /platform/tick`: wakes what is due, and sweeps what is old.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},
@@ -6,28 +6,23 @@ use std::{
 };
 
 use axum::Json;
-use emporium_sdk::{
-    admin::Admin,
-    maintenance::{self, Retention},
-    problem::Problem,
-};
-use serde::Serialize;
+use emporium_sdk::{admin::Admin, extract::Json as Body, maintenance, problem::Problem, workers};
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-const DAY_MS: u64 = 24 * 60 * 60 * 1000;
-
-/// A week of events to look back on and to replay from; a day for uploads that
-/// may still be referred to; a month of versions of removed documents.
-const RETENTION: Retention = Retention {
-    events_ms: 7 * DAY_MS,
-    blobs_ms: DAY_MS,
-    removals_ms: 30 * DAY_MS,
-    units_ms: 7 * DAY_MS,
-};
+use crate::{retention::retention, workers::WorkerView};
 
 /// The minute of the last sweep by this instance. A sweep too many does no harm,
 /// so nothing else guards it.
 static SWEPT_MINUTE: AtomicU64 = AtomicU64::new(0);
+
+/// What a host says of itself when it ticks.
+#[derive(Debug, Deserialize, ToSchema)]
+pub(crate) struct Announcement {
+    worker: WorkerView,
+    /// It is gone if nothing is heard of it for so many milliseconds.
+    for_ms: u32,
+}
 
 /// What a tick did.
 #[derive(Debug, Serialize, ToSchema)]
@@ -48,22 +43,36 @@ struct SweptView {
 }
 
 /// Wake every topic with due work; once a minute, sweep.
+///
+/// A host announces itself here. The body may be left out.
 #[utoipa::path(post, path = "/platform/tick", tag = "operations", security(("admin" = [])),
-    responses((status = 200, body = Ticked), (status = 401, body = Problem), (status = 503, body = Problem)))]
-pub(crate) async fn tick(_: Admin) -> Result<Json<Ticked>, Problem> {
+    request_body = Option<Announcement>,
+    responses((status = 200, body = Ticked), (status = 400, body = Problem), (status = 401, body = Problem), (status = 503, body = Problem)))]
+pub(crate) async fn tick(
+    _: Admin,
+    announcement: Option<Body<Announcement>>,
+) -> Result<Json<Ticked>, Problem> {
+    if let Some(Body(announcement)) = announcement {
+        workers::announce(announcement.worker.into_wit(), announcement.for_ms).await?;
+    }
     let woken = maintenance::wake_due().await?;
+    let swept = sweep_if_due().await?;
+    Ok(Json(Ticked { woken, swept }))
+}
+
+async fn sweep_if_due() -> Result<Option<SweptView>, Problem> {
+    let retention = retention().await.map_err(Problem::internal)?;
     let minute = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |since| since.as_secs() / 60);
-    let mut swept = None;
-    if SWEPT_MINUTE.swap(minute, Ordering::Relaxed) != minute {
-        let found = maintenance::sweep(RETENTION).await?;
-        swept = Some(SweptView {
-            events: found.events,
-            blobs: found.blobs,
-            removals: found.removals,
-            units: found.units,
-        });
+    if SWEPT_MINUTE.swap(minute, Ordering::Relaxed) == minute {
+        return Ok(None);
     }
-    Ok(Json(Ticked { woken, swept }))
+    let swept = maintenance::sweep(retention).await?;
+    Ok(Some(SweptView {
+        events: swept.events,
+        blobs: swept.blobs,
+        removals: swept.removals,
+        units: swept.units,
+    }))
 }

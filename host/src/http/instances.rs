@@ -18,6 +18,7 @@ use crate::{
     capability::outbound::{OutboundHttp, ServiceChain},
     error::Anyhow as _,
     state::State,
+    telemetry::counters::HttpCounters,
 };
 
 /// An instance nobody used for this long is dropped.
@@ -40,6 +41,7 @@ pub(super) struct Pool {
     application: Arc<Application>,
     unit: Arc<Unit>,
     outbound: OutboundHttp,
+    counters: Arc<HttpCounters>,
     /// How many idle instances are kept.
     room: usize,
     idle: Mutex<Vec<Instance>>,
@@ -54,6 +56,7 @@ impl Pool {
     ) -> Self {
         Self {
             outbound: application.outbound(&unit, chain),
+            counters: application.counters.http(&unit.id),
             room: room(&application.options, components),
             application,
             unit,
@@ -64,6 +67,11 @@ impl Pool {
     /// The id of the component.
     pub(super) fn id(&self) -> &str {
         &self.unit.id
+    }
+
+    /// What is counted of its requests.
+    pub(super) fn counters(&self) -> &HttpCounters {
+        &self.counters
     }
 
     /// An idle instance, the one used last, or a new one.

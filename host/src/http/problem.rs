@@ -30,6 +30,11 @@ impl Problem {
         }
     }
 
+    /// The status it is answered with.
+    pub(crate) fn status(self) -> StatusCode {
+        self.parts().0
+    }
+
     pub(crate) fn into_response<B: From<Bytes>>(self) -> Response<B> {
         let (status, code) = self.parts();
         let title = status.canonical_reason().unwrap_or_default();

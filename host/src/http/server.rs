@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Context as _, Result};
 use bytes::Bytes;
 use futures::channel::oneshot;
 use http::{HeaderValue, Request, StatusCode};
@@ -45,7 +45,9 @@ const SMALLEST_HEAD: usize = 8 << 10;
 pub(crate) struct Server {
     address: SocketAddr,
     stop: watch::Sender<bool>,
-    work: mpsc::UnboundedSender<Work>,
+    shared: Arc<Shared>,
+    /// Gone once nothing more is called.
+    work: Mutex<Option<mpsc::UnboundedSender<Work>>>,
     threads: Mutex<Vec<thread::JoinHandle<()>>>,
 }
 
@@ -105,7 +107,8 @@ impl Server {
         Ok(Self {
             address,
             stop,
-            work,
+            shared,
+            work: Mutex::new(Some(work)),
             threads: Mutex::new(threads),
         })
     }
@@ -114,12 +117,22 @@ impl Server {
         self.address
     }
 
-    /// Calls the component a path is routed to, from inside.
+    /// The requests that are being handled.
+    pub(crate) fn in_flight(&self) -> usize {
+        self.shared.in_flight()
+    }
+
+    /// Calls the component a path is routed to, from inside: until the server is
+    /// joined, also when it takes on nothing new from outside.
     pub(crate) async fn call(&self, request: Request<Full<Bytes>>) -> Result<StatusCode> {
         let (answer, answered) = oneshot::channel();
-        self.work
-            .send(Work::Call(Box::new(request), answer))
-            .map_err(|_| anyhow!("the server has stopped"))?;
+        let work = self
+            .work
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        work.and_then(|work| work.send(Work::Call(Box::new(request), answer)).ok())
+            .context("the server has stopped")?;
         Ok(answered.await?)
     }
 
@@ -130,6 +143,12 @@ impl Server {
 
     /// Waits until it has stopped.
     pub(crate) fn join(&self) {
+        drop(
+            self.work
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .take(),
+        );
         let threads =
             std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
         for thread in threads {
@@ -183,12 +202,10 @@ async fn run(
     mut work: mpsc::UnboundedReceiver<Work>,
     stopped: watch::Receiver<bool>,
 ) {
-    let mut stopping = stopped.clone();
     let mut tasks = JoinSet::new();
     let mut trim = interval(Duration::from_secs(1));
     loop {
         tokio::select! {
-            _ = stopping.wait_for(|stopped| *stopped) => break,
             _ = trim.tick() => worker.trim(),
             Some(_) = tasks.join_next() => {}
             received = work.recv() => match received {
@@ -202,6 +219,7 @@ async fn run(
                     });
                 }
                 Some(Work::Call(request, answer)) => drop(tasks.spawn(call(worker.clone(), *request, answer))),
+                // Nothing is accepted any more, and nothing called.
                 None => break,
             },
         }

@@ -10,6 +10,7 @@ use std::{
         Arc, Weak,
         atomic::{AtomicUsize, Ordering::Relaxed},
     },
+    time::Instant,
 };
 
 use anyhow::Result;
@@ -66,6 +67,11 @@ impl Shared {
             components,
             in_flight: AtomicUsize::new(0),
         }))
+    }
+
+    /// The requests that are being handled.
+    pub(super) fn in_flight(&self) -> usize {
+        self.in_flight.load(Relaxed)
     }
 }
 
@@ -167,8 +173,18 @@ impl Worker {
             .clone();
         let guard = InFlight::enter(&self.shared).ok_or(Problem::Overloaded)?;
         let deadline = self.limits().request_deadline;
-        let (drive, answer) = drive::start(pool, request, deadline, guard);
-        answer::wait(drive, answer).await
+        let begun = Instant::now();
+        let (drive, answer) = drive::start(pool.clone(), request, deadline, guard);
+        let answer = answer::wait(drive, answer).await;
+        let status = match &answer {
+            Ok(response) => response.status(),
+            Err(problem) => problem.status(),
+        };
+        if let Err(Problem::HandlerFailed | Problem::OutOfTime) = answer {
+            pool.counters().failed();
+        }
+        pool.counters().answered(status, begun.elapsed());
+        answer
     }
 
     /// Sends a request to the component another one means.
@@ -206,7 +222,7 @@ impl Worker {
 
     /// Whether a request is in flight on any thread.
     pub(super) fn busy(&self) -> bool {
-        self.shared.in_flight.load(Relaxed) > 0
+        self.shared.in_flight() > 0
     }
 
     /// Drops instances nobody used for a while.

@@ -1,0 +1,3 @@
+//! What the host says about its own work.
+
+pub(crate) mod counters;
