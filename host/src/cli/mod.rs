@@ -1,6 +1,7 @@
 //! The command line.
 
 mod doctor;
+mod events;
 mod routes;
 mod up;
 
@@ -35,6 +36,8 @@ enum Verb {
     Up(up::Up),
     /// Show the routes and channels of the application.
     Routes(App),
+    /// Follow events, and decide about those that were given up.
+    Events(events::Events),
     /// Look for what would keep the application from running.
     Doctor(doctor::Doctor),
 }
@@ -143,6 +146,7 @@ pub fn run() -> Result<ExitCode> {
     match command.verb {
         Verb::Up(up) => up.run(),
         Verb::Routes(app) => routes::run(&app),
+        Verb::Events(events) => events.run(),
         Verb::Doctor(doctor) => doctor.run(),
     }
 }

@@ -63,32 +63,9 @@ impl Connector {
     async fn connect(self, uri: Uri) -> Result<Stream, ConnectError> {
         let malformed = |error: url::ParseError| ConnectError::Unresolved(error.to_string());
         let url = OutboundUrl::parse(&uri.to_string(), "https").map_err(malformed)?;
-        let port = url
-            .port
-            .or_else(|| default_port(&url.scheme))
-            .unwrap_or(443);
-        let resolved = match &url.host {
-            Host::Ipv4(address) => vec![SocketAddr::from((*address, port))],
-            Host::Ipv6(address) => vec![SocketAddr::from((*address, port))],
-            Host::Domain(name) => tokio::net::lookup_host((name.as_str(), port))
-                .await
-                .map_err(|error| ConnectError::Unresolved(error.to_string()))?
-                .collect(),
-        };
-        let stream = connect_to_any(&self.permitted(&url, resolved)?).await?;
-        if url.scheme != "https" {
-            return Ok(Stream(Box::new(stream)));
-        }
-        let name = match url.host {
-            Host::Ipv4(address) => ServerName::from(IpAddr::V4(address)),
-            Host::Ipv6(address) => ServerName::from(IpAddr::V6(address)),
-            Host::Domain(name) => ServerName::try_from(name).map_err(tls_error)?,
-        };
-        let config = TLS.clone().map_err(ConnectError::Tls)?;
-        let stream = tokio_rustls::TlsConnector::from(config)
-            .connect(name, stream)
-            .await;
-        Ok(Stream(Box::new(stream.map_err(handshake_error)?)))
+        let resolved = resolve(&url).await?;
+        let permitted = self.permitted(&url, resolved)?;
+        open(url, &permitted).await
     }
 
     /// Of the addresses of a host, those the component may connect to.
@@ -118,6 +95,43 @@ impl Connector {
             _ => Ok(permitted),
         }
     }
+}
+
+/// The addresses that a URL means.
+pub(super) async fn resolve(url: &OutboundUrl) -> Result<Vec<SocketAddr>, ConnectError> {
+    let port = url
+        .port
+        .or_else(|| default_port(&url.scheme))
+        .unwrap_or(443);
+    Ok(match &url.host {
+        Host::Ipv4(address) => vec![SocketAddr::from((*address, port))],
+        Host::Ipv6(address) => vec![SocketAddr::from((*address, port))],
+        Host::Domain(name) => tokio::net::lookup_host((name.as_str(), port))
+            .await
+            .map_err(|error| ConnectError::Unresolved(error.to_string()))?
+            .collect(),
+    })
+}
+
+/// Connects to one of the addresses of a URL, over TLS if it says so.
+pub(super) async fn open(
+    url: OutboundUrl,
+    addresses: &[SocketAddr],
+) -> Result<Stream, ConnectError> {
+    let stream = connect_to_any(addresses).await?;
+    if url.scheme != "https" {
+        return Ok(Stream(Box::new(stream)));
+    }
+    let name = match url.host {
+        Host::Ipv4(address) => ServerName::from(IpAddr::V4(address)),
+        Host::Ipv6(address) => ServerName::from(IpAddr::V6(address)),
+        Host::Domain(name) => ServerName::try_from(name).map_err(tls_error)?,
+    };
+    let config = TLS.clone().map_err(ConnectError::Tls)?;
+    let stream = tokio_rustls::TlsConnector::from(config)
+        .connect(name, stream)
+        .await;
+    Ok(Stream(Box::new(stream.map_err(handshake_error)?)))
 }
 
 async fn connect_to_any(addresses: &[SocketAddr]) -> Result<TcpStream, ConnectError> {

@@ -2,6 +2,7 @@
 
 mod address;
 mod allowed_hosts;
+pub(crate) mod client;
 pub(crate) mod connector;
 mod outbound_url;
 

@@ -1,0 +1,96 @@
+//! `emporium events`: follows events, and decides about those that were given up.
+
+mod api;
+mod dead;
+mod tail;
+
+use std::{
+    io::{self, Write as _},
+    process::ExitCode,
+};
+
+use anyhow::Result;
+use clap::{Args, Subcommand};
+use serde_json::Value;
+use tokio::runtime;
+
+use api::Api;
+
+#[derive(Args)]
+pub(super) struct Events {
+    #[command(subcommand)]
+    verb: Verb,
+    /// Where a host of the application serves HTTP.
+    #[arg(
+        long,
+        global = true,
+        env = "EMPORIUM_URL",
+        default_value = "http://127.0.0.1:3000"
+    )]
+    url: String,
+    /// The token of the administrator.
+    #[arg(
+        long,
+        global = true,
+        env = "SPIN_VARIABLE_ADMIN_TOKEN",
+        hide_env_values = true
+    )]
+    token: Option<String>,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Print events as they are published, one to a line.
+    Tail(tail::Tail),
+    /// List the deliveries that were given up, or show one.
+    Dead(dead::Dead),
+    /// Deliver again what was given up.
+    Replay(dead::Replay),
+    /// Forget what was given up.
+    Discard(dead::Discard),
+}
+
+impl Events {
+    pub(super) fn run(self) -> Result<ExitCode> {
+        let runtime = runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let api = Api::new(&self.url, self.token.as_deref())?;
+        runtime.block_on(async {
+            match self.verb {
+                Verb::Tail(tail) => tail.run(&api).await,
+                Verb::Dead(dead) => dead.run(&api).await,
+                Verb::Replay(replay) => replay.run(&api).await,
+                Verb::Discard(discard) => discard.run(&api).await,
+            }
+        })
+    }
+}
+
+/// Prints a line. Says whether somebody still reads.
+fn print(line: &str) -> Result<bool> {
+    match writeln!(io::stdout(), "{line}") {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The text of a member; `-` if there is none.
+fn text<'a>(value: &'a Value, name: &str) -> &'a str {
+    value.get(name).and_then(Value::as_str).unwrap_or("-")
+}
+
+/// The number of a member; 0 if there is none.
+fn number(value: &Value, name: &str) -> u64 {
+    value.get(name).and_then(Value::as_u64).unwrap_or_default()
+}
+
+/// A moment in milliseconds since the Unix epoch, as people write it.
+fn moment(value: &Value, name: &str) -> String {
+    let since = std::time::Duration::from_millis(number(value, name));
+    match std::time::UNIX_EPOCH.checked_add(since) {
+        Some(moment) => humantime::format_rfc3339_millis(moment).to_string(),
+        None => "-".into(),
+    }
+}
