@@ -17,6 +17,7 @@ pub mod extract;
 pub mod health;
 pub mod outbound;
 pub mod paging;
+pub mod park;
 pub mod problem;
 pub mod service;
 pub mod trace;

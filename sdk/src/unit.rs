@@ -6,6 +6,7 @@ use crate::{
     document::{self, Document, Stored},
     event::{self, InvalidEnvelope, Message},
     journal::{self, CommitError, Expectation},
+    park::{self, Outcome},
     problem::Problem,
     trace::Trace,
 };
@@ -102,6 +103,14 @@ impl Unit {
             Some(result) => result.map(|receipt| receipt.versions),
             None => Err(CommitError::Other("a unit was not answered".into())),
         }
+    }
+
+    /// Commit it; if the database is away, or takes longer than the variable
+    /// `write_timeout` says, park it: it is committed when the database is back.
+    ///
+    /// The component needs the key-value store `parked`.
+    pub async fn commit_or_park(self) -> Result<Outcome, CommitError> {
+        park::commit(self.source, self.inner).await
     }
 
     /// The unit as the contract has it, settling `lease`.

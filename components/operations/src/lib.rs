@@ -9,6 +9,7 @@ mod latency;
 mod metrics;
 mod neighbours;
 mod openapi;
+mod parked;
 mod retention;
 mod selection;
 mod subscriptions;
@@ -44,6 +45,8 @@ fn documented() -> OpenApiRouter {
         .routes(routes!(dead_letters::discard_selected))
         .routes(routes!(dead_letters::get, dead_letters::discard))
         .routes(routes!(dead_letters::replay))
+        .routes(routes!(parked::list))
+        .routes(routes!(parked::get, parked::discard))
         .routes(routes!(tick::tick))
 }
 

@@ -1,4 +1,5 @@
-//! `POST /platform/tick`: wakes what is due, and sweeps what is old.
+//! `POST /platform/tick`: wakes what is due, commits what was parked, and sweeps what
+//! is old.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},
@@ -6,7 +7,9 @@ use std::{
 };
 
 use axum::Json;
-use emporium_sdk::{admin::Admin, extract::Json as Body, maintenance, problem::Problem, workers};
+use emporium_sdk::{
+    admin::Admin, extract::Json as Body, maintenance, park, problem::Problem, workers,
+};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -29,9 +32,20 @@ pub(crate) struct Announcement {
 pub(crate) struct Ticked {
     /// The topics that had work.
     woken: Vec<String>,
+    /// Present if writes were parked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parked: Option<ParkedReplay>,
     /// Present if this tick swept.
     #[serde(skip_serializing_if = "Option::is_none")]
     swept: Option<SweptView>,
+}
+
+/// What became of the writes that were parked.
+#[derive(Debug, Serialize, ToSchema)]
+struct ParkedReplay {
+    committed: u64,
+    rejected: u64,
+    waiting: u64,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -42,7 +56,7 @@ struct SweptView {
     units: u64,
 }
 
-/// Wake every topic with due work; once a minute, sweep.
+/// Wake every topic with due work; commit what was parked; once a minute, sweep.
 ///
 /// A host announces itself here. The body may be left out.
 #[utoipa::path(post, path = "/platform/tick", tag = "operations", security(("admin" = [])),
@@ -56,8 +70,24 @@ pub(crate) async fn tick(
         workers::announce(announcement.worker.into_wit(), announcement.for_ms).await?;
     }
     let woken = maintenance::wake_due().await?;
+    let parked = replay_parked().await?;
     let swept = sweep_if_due().await?;
-    Ok(Json(Ticked { woken, swept }))
+    Ok(Json(Ticked {
+        woken,
+        parked,
+        swept,
+    }))
+}
+
+async fn replay_parked() -> Result<Option<ParkedReplay>, Problem> {
+    let replayed = park::replay().await?;
+    Ok(
+        (replayed != park::Replayed::default()).then_some(ParkedReplay {
+            committed: replayed.committed,
+            rejected: replayed.rejected,
+            waiting: replayed.waiting,
+        }),
+    )
 }
 
 async fn sweep_if_due() -> Result<Option<SweptView>, Problem> {

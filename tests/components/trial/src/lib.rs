@@ -5,7 +5,7 @@ use std::{sync::LazyLock, time::Duration};
 use axum::{
     Json, Router,
     extract::Path,
-    response::Response,
+    response::{IntoResponse as _, Response},
     routing::{get, post, put},
 };
 use bytes::Bytes;
@@ -15,6 +15,7 @@ use emporium_sdk::{
     document::{self, Document, Listing, Order, Selection},
     event::Message,
     extract::{Json as Body, Query},
+    park::Outcome,
     problem::Problem,
     service,
     trace::Trace,
@@ -93,6 +94,20 @@ impl Document for Effect {
     }
 }
 
+/// That a trial was published, or parked.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Note {
+    name: String,
+}
+
+impl Document for Note {
+    const COLLECTION: &'static str = "notes";
+
+    fn key(&self) -> String {
+        self.name.clone()
+    }
+}
+
 /// Present once the fault is fixed.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Fixed {}
@@ -109,6 +124,7 @@ static ROUTES: LazyLock<Router> = LazyLock::new(|| {
     service::finish(
         Router::new()
             .route("/trial/trials", post(publish))
+            .route("/trial/parked-trials", post(publish_or_park))
             .route("/trial/effects", get(list))
             .route("/trial/effects/{name}", get(one))
             .route("/trial/fixed", put(fix))
@@ -133,6 +149,24 @@ async fn publish(trace: Trace, Body(trials): Body<Vec<Trial>>) -> Result<StatusC
     }
     unit.commit().await?;
     Ok(StatusCode::ACCEPTED)
+}
+
+/// As `publish`, with a document for each that must not be there yet.
+async fn publish_or_park(
+    trace: Trace,
+    Body(trials): Body<Vec<Trial>>,
+) -> Result<Response, Problem> {
+    let mut unit = Unit::new(SERVICE, trace);
+    for trial in &trials {
+        unit.create(&Note {
+            name: trial.name.clone(),
+        })?;
+        unit.publish(trial)?;
+    }
+    Ok(match unit.commit_or_park().await? {
+        Outcome::Committed(_) => StatusCode::CREATED.into_response(),
+        Outcome::Parked(parked) => parked.into_response(),
+    })
 }
 
 #[derive(Deserialize)]

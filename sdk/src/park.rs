@@ -1,0 +1,335 @@
+//! Parked writes: units that could not be committed, kept until they can be.
+//!
+//! A unit that is parked has an id. It is committed at most once (`repeated`), so
+//! it does not matter whether the attempt before it was parked arrived after
+//! all, nor how often it is tried again.
+
+use std::{
+    sync::OnceLock,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use axum::{
+    Json,
+    response::{IntoResponse, Response},
+};
+use futures::{
+    channel::oneshot,
+    future::{Either, select},
+};
+use http::{HeaderValue, StatusCode, header};
+use serde::{Deserialize, Serialize};
+use spin_sdk::key_value::Store;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::{
+    journal::{self, CommitError},
+    problem::Problem,
+    variables::Variables,
+};
+
+/// The label of the key-value store that they are kept in.
+const STORE: &str = "parked";
+
+/// How many are kept: Spin promises room for 1,024.
+const LIMIT: usize = 1_000;
+
+/// How long a commit may take, unless the variable `write_timeout` says so.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// What became of a unit.
+#[derive(Clone, Debug)]
+pub enum Outcome {
+    /// It is committed: the new version of each document, in the order written.
+    Committed(Vec<u64>),
+    /// It will be committed when the database is back.
+    Parked(Parked),
+}
+
+/// The answer to a request whose write was parked: 202, and where to ask for it.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Parked {
+    /// The id of the unit.
+    pub id: String,
+    /// `parked`.
+    pub status: &'static str,
+}
+
+impl IntoResponse for Parked {
+    fn into_response(self) -> Response {
+        let location = HeaderValue::try_from(format!("/platform/parked/{}", self.id));
+        let mut response = (StatusCode::ACCEPTED, Json(self)).into_response();
+        if let Ok(location) = location {
+            response.headers_mut().insert(header::LOCATION, location);
+        }
+        response
+    }
+}
+
+/// A unit that waits, or was refused for good.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ParkedUnit {
+    /// Its id, a UUIDv7: the ids are in the order of parking.
+    pub id: String,
+    /// The service that decided it.
+    pub service: String,
+    /// Milliseconds since the Unix epoch.
+    pub parked_at_ms: u64,
+    /// Why it was refused, if it was: nobody tries it again.
+    pub rejected: Option<String>,
+    /// What is to be committed.
+    pub unit: journal::Unit,
+}
+
+/// Why the parked units cannot be reached.
+#[derive(Debug, thiserror::Error)]
+pub enum ParkError {
+    /// There are too many already.
+    #[error("{LIMIT} writes are parked, and no more are taken")]
+    Full,
+    /// The key-value store failed.
+    #[error("the key-value store `{STORE}`: {0}")]
+    Store(#[from] spin_sdk::key_value::Error),
+    /// A unit does not serialise.
+    #[error("a parked write does not serialise: {0}")]
+    Unserialisable(#[from] rmp_serde::encode::Error),
+    /// What is stored is not a parked unit.
+    #[error("a parked write does not read: {0}")]
+    Unreadable(#[from] rmp_serde::decode::Error),
+}
+
+impl From<ParkError> for Problem {
+    fn from(error: ParkError) -> Self {
+        match error {
+            ParkError::Full | ParkError::Store(_) => Self::unavailable(error),
+            ParkError::Unserialisable(_) | ParkError::Unreadable(_) => Self::internal(error),
+        }
+    }
+}
+
+/// What a replay did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Replayed {
+    /// Committed now, or found to be committed already.
+    pub committed: u64,
+    /// Refused for good.
+    pub rejected: u64,
+    /// Left, because the database is away again.
+    pub waiting: u64,
+}
+
+/// Commit a unit, or park it.
+pub(crate) async fn commit(service: &str, mut unit: journal::Unit) -> Result<Outcome, CommitError> {
+    let id = Uuid::now_v7().to_string();
+    unit.id = Some(id.clone());
+    let cause = match commit_in_time(unit.clone(), write_timeout().await).await {
+        Some(Err(CommitError::Unavailable(cause))) => cause,
+        Some(result) => return result.map(Outcome::Committed),
+        None => "it took too long".into(),
+    };
+    eprintln!("{service} parks a write: {cause} unit={id}");
+    let parked = ParkedUnit {
+        id: id.clone(),
+        service: service.into(),
+        parked_at_ms: now_ms(),
+        rejected: None,
+        unit,
+    };
+    match park(&parked).await {
+        Ok(()) => Ok(Outcome::Parked(Parked {
+            id,
+            status: "parked",
+        })),
+        Err(error) => Err(CommitError::Unavailable(format!("{cause}; {error}"))),
+    }
+}
+
+/// Commit a unit; `None` if that takes too long. It is not called off then: an
+/// adapter in the midst of a statement could not be.
+async fn commit_in_time(
+    unit: journal::Unit,
+    timeout: Duration,
+) -> Option<Result<Vec<u64>, CommitError>> {
+    let (done, result) = oneshot::channel();
+    spin_sdk::wit_bindgen::spawn(async move {
+        let results = journal::commit(vec![unit]).await;
+        let unanswered = || Err(CommitError::Other("a unit was not answered".into()));
+        // Nobody waits any more if it took too long.
+        let _ = done.send(results.into_iter().next().unwrap_or_else(unanswered));
+    });
+    let timer = Box::pin(spin_sdk::time::sleep(timeout));
+    match select(result, timer).await {
+        Either::Left((Ok(result), _)) => Some(result.map(|receipt| receipt.versions)),
+        Either::Left((Err(oneshot::Canceled), _)) => None,
+        Either::Right(((), _)) => None,
+    }
+}
+
+async fn park(parked: &ParkedUnit) -> Result<(), ParkError> {
+    let store = Store::open(STORE).await?;
+    if store.get_keys().await.collect().await?.len() >= LIMIT {
+        return Err(ParkError::Full);
+    }
+    put(&store, parked).await
+}
+
+async fn put(store: &Store, parked: &ParkedUnit) -> Result<(), ParkError> {
+    let bytes = rmp_serde::to_vec_named(parked)?;
+    Ok(store.set(&parked.id, bytes).await?)
+}
+
+/// Every parked unit, the one parked first before others.
+pub async fn list() -> Result<Vec<ParkedUnit>, ParkError> {
+    let store = Store::open(STORE).await?;
+    let mut units = Vec::new();
+    for id in ids(&store).await? {
+        units.extend(read(&store, &id).await?);
+    }
+    Ok(units)
+}
+
+/// One parked unit.
+pub async fn get(id: &str) -> Result<Option<ParkedUnit>, ParkError> {
+    read(&Store::open(STORE).await?, id).await
+}
+
+/// Forget a parked unit. One that is not there is forgotten already.
+pub async fn remove(id: &str) -> Result<(), ParkError> {
+    Ok(Store::open(STORE).await?.delete(id).await?)
+}
+
+/// Commit what is parked, in the order of parking, until the database is away
+/// again.
+pub async fn replay() -> Result<Replayed, ParkError> {
+    let store = Store::open(STORE).await?;
+    let mut replayed = Replayed::default();
+    let ids = ids(&store).await?;
+    for (place, id) in ids.iter().enumerate() {
+        let Some(mut parked) = read(&store, id).await? else {
+            continue;
+        };
+        if parked.rejected.is_some() {
+            continue;
+        }
+        // One after the other: what comes later must not be there sooner.
+        let results = journal::commit(vec![parked.unit.clone()]).await;
+        match results.into_iter().next() {
+            Some(Ok(_) | Err(CommitError::Repeated)) => {
+                store.delete(id).await?;
+                replayed.committed += 1;
+            }
+            Some(Err(error)) if is_final(&error) => {
+                eprintln!("a parked write is refused: {error} unit={id}");
+                parked.rejected = Some(error.to_string());
+                put(&store, &parked).await?;
+                replayed.rejected += 1;
+            }
+            Some(Err(error)) => {
+                eprintln!("a parked write waits: {error} unit={id}");
+                replayed.waiting = ids.len().saturating_sub(place) as u64;
+                break;
+            }
+            None => break,
+        }
+    }
+    Ok(replayed)
+}
+
+/// Whether a unit will never be committed as it is.
+fn is_final(error: &CommitError) -> bool {
+    match error {
+        CommitError::Conflict(_)
+        | CommitError::LeaseLost
+        | CommitError::TooLarge(_)
+        | CommitError::NoSuchBlob(_)
+        | CommitError::InvalidUnit(_) => true,
+        CommitError::Repeated | CommitError::Unavailable(_) | CommitError::Other(_) => false,
+    }
+}
+
+async fn ids(store: &Store) -> Result<Vec<String>, ParkError> {
+    let mut ids = store.get_keys().await.collect().await?;
+    ids.sort_unstable();
+    Ok(ids)
+}
+
+async fn read(store: &Store, id: &str) -> Result<Option<ParkedUnit>, ParkError> {
+    let bytes = store.get(id).await?;
+    Ok(bytes
+        .map(|bytes| rmp_serde::from_slice(&bytes))
+        .transpose()?)
+}
+
+async fn write_timeout() -> Duration {
+    static TIMEOUT: OnceLock<Duration> = OnceLock::new();
+    if let Some(timeout) = TIMEOUT.get() {
+        return *timeout;
+    }
+    let mut variables = Variables::new();
+    let read: Option<humantime::Duration> = variables.get("write_timeout").await;
+    let read = variables.finish(read).map_or_else(
+        |error| {
+            eprintln!("{error}; a write may take {WRITE_TIMEOUT:?}");
+            WRITE_TIMEOUT
+        },
+        Into::into,
+    );
+    *TIMEOUT.get_or_init(|| read)
+}
+
+fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| {
+        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_parked_unit_survives_the_round_trip() {
+        let parked = ParkedUnit {
+            id: "u1".into(),
+            service: "trial".into(),
+            parked_at_ms: 7,
+            rejected: None,
+            unit: journal::Unit {
+                id: Some("u1".into()),
+                writes: vec![journal::Write::Remove(journal::Removal {
+                    collection: "effects".into(),
+                    key: "a".into(),
+                    expected: journal::Expectation::Version(3),
+                })],
+                events: Vec::new(),
+                settles: None,
+            },
+        };
+        let bytes = rmp_serde::to_vec_named(&parked).unwrap_or_default();
+        let read: Option<ParkedUnit> = rmp_serde::from_slice(&bytes).ok();
+        assert_eq!(format!("{read:?}"), format!("{:?}", Some(parked)));
+    }
+
+    #[test]
+    fn only_what_may_work_later_waits() {
+        assert!(!is_final(&CommitError::Unavailable("away".into())));
+        assert!(is_final(&CommitError::InvalidUnit("never".into())));
+    }
+
+    #[test]
+    fn the_answer_says_where_to_ask() {
+        let parked = Parked {
+            id: "u1".into(),
+            status: "parked",
+        };
+        let response = parked.into_response();
+        assert_eq!(response.status(), StatusCode::ACCEPTED);
+        let location = response.headers().get(header::LOCATION);
+        assert_eq!(
+            location.map(HeaderValue::as_bytes),
+            Some(b"/platform/parked/u1".as_slice())
+        );
+    }
+}
