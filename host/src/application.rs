@@ -35,7 +35,7 @@ use crate::{
     redis::{Redis, RedisAddress},
     runtime_config::RuntimeConfig,
     state::{self, State},
-    telemetry::counters::Counters,
+    telemetry::{counters::Counters, tracer::Tracer},
 };
 
 /// The profile that needs no server.
@@ -55,6 +55,8 @@ pub(crate) struct Application {
     pub(crate) engine: Engine,
     pub(crate) capabilities: Capabilities,
     pub(crate) counters: Counters,
+    /// Present if spans are exported.
+    pub(crate) tracer: Option<Arc<Tracer>>,
     base: PathBuf,
     cache: Cache,
     linker: Linker<State>,
@@ -175,6 +177,8 @@ impl Application {
         let config = options.runtime_config()?;
         let mut variables = resolve_variables(&options, &config, &manifest)?;
         let id = worker_id(&mut variables);
+        let tracer = options.telemetry.clone();
+        let tracer = tracer.map(|telemetry| Tracer::new(telemetry, &id));
         let engine = engine::new(&options.limits)?;
         let mut linker = Linker::new(&engine);
         state::add_to_linker(&mut linker).anyhow()?;
@@ -210,6 +214,7 @@ impl Application {
             _ticker: engine::Ticker::start(&engine)?,
             units: Mutex::default(),
             counters: Counters::default(),
+            tracer,
             options,
             manifest,
             variables,

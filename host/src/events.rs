@@ -22,7 +22,7 @@ use crate::{
     error::Anyhow as _,
     redis::Subscription,
     state::State,
-    telemetry::counters::RedisCounters,
+    telemetry::{counters::RedisCounters, scope::Scope},
 };
 
 const INTERFACE: &str = "spin:redis/inbound-redis@3.0.0";
@@ -145,11 +145,18 @@ impl Listener {
     async fn handle(&self, message: Vec<u8>) {
         let deadline = self.application.options.limits.handler_deadline;
         self.counters.begun();
-        let outcome = tokio::time::timeout(deadline, self.call(message, deadline)).await;
+        let tracer = self.application.tracer.as_ref();
+        let traced = tracer.map(|tracer| tracer.message(&self.unit.id, &self.channel, &message));
+        let (scope, span) = traced.unzip();
+        let calling = self.call(message, deadline, scope);
+        let outcome = tokio::time::timeout(deadline, calling).await;
         let outcome =
             outcome.unwrap_or_else(|_| Err(anyhow!("it did not end within {deadline:?}")));
         self.counters.ended(&outcome);
         if let Err(error) = outcome {
+            if let Some(mut span) = span.flatten() {
+                span.fail(format!("{error:#}"));
+            }
             tracing::error!(
                 component = self.unit.id,
                 channel = self.channel,
@@ -159,10 +166,11 @@ impl Listener {
     }
 
     /// Calls the handler in an instance of its own.
-    async fn call(&self, message: Vec<u8>, time: Duration) -> Result<()> {
+    async fn call(&self, message: Vec<u8>, time: Duration, scope: Option<Scope>) -> Result<()> {
         let mut store = self
             .application
             .store(&self.unit, self.outbound.clone(), time)?;
+        store.data_mut().enter(scope);
         let instance = self.unit.pre.instantiate_async(&mut store).await.anyhow()?;
         let function = handler(&mut store, &instance)?;
         let handled = store.run_concurrent(async |accessor| {

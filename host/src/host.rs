@@ -20,6 +20,9 @@ use crate::{
     ticker::{self, Ticker},
 };
 
+/// How long a shutdown waits for spans to be exported.
+const FLUSH: Duration = Duration::from_secs(5);
+
 /// An application, loaded. Hosts share nothing: a process can have several.
 pub struct Host {
     application: Arc<Application>,
@@ -84,6 +87,10 @@ impl Host {
             .thread_name("events")
             .enable_all()
             .build()?;
+        if let Some(tracer) = &application.tracer {
+            let _guard = runtime.enter();
+            tracer.start();
+        }
         let (stop, stopped) = watch::channel(false);
         let subscribing = {
             let application = application.clone();
@@ -156,6 +163,11 @@ impl Running {
             }
             let joined = tokio::task::spawn_blocking(move || server.join());
             joined.await.context("stopping the HTTP server")?;
+        }
+        if let Some(tracer) = &self.application.tracer
+            && tokio::time::timeout(FLUSH, tracer.flush()).await.is_err()
+        {
+            tracing::warn!("some spans were not exported within {FLUSH:?}");
         }
         Ok(())
     }

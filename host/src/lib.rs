@@ -35,4 +35,5 @@ pub use manifest::Problems;
 pub use options::{Limits, Options, Source};
 pub use redis::Subscription;
 pub use state::State;
+pub use telemetry::Telemetry;
 pub use variables::Variables;

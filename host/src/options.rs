@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap, net::SocketAddr, num::NonZero, path::PathBuf, thread, time::Duration,
 };
 
-use crate::{Clock, Variables, runtime_config::RuntimeConfig};
+use crate::{Clock, Telemetry, Variables, runtime_config::RuntimeConfig};
 
 /// What to load, and how.
 #[derive(Clone, Debug)]
@@ -38,6 +38,8 @@ pub struct Options {
     pub allow_private_networks: bool,
     /// How often `POST /platform/tick` is called, if it is routed.
     pub tick: Option<Duration>,
+    /// Where spans are exported to, if they are.
+    pub telemetry: Option<Telemetry>,
     /// The threads that serve HTTP.
     pub threads: usize,
     /// Whether what guests print is shown.
@@ -117,6 +119,7 @@ impl Options {
             clock: Clock::default(),
             allow_private_networks: false,
             tick: Some(Duration::from_secs(1)),
+            telemetry: None,
             threads: cores(),
             show_output: true,
         }

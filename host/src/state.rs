@@ -20,6 +20,7 @@ use crate::{
     capability::outbound::OutboundHttp,
     capability::{self, CapabilityState, CapabilityView},
     engine::TICK,
+    telemetry::scope::Scope,
 };
 
 /// The data of a store.
@@ -93,6 +94,12 @@ impl State {
         });
         store.set_epoch_deadline(1);
         store
+    }
+
+    /// What the instance does from now on belongs to `scope`.
+    pub(crate) fn enter(&mut self, scope: Option<Scope>) {
+        self.outbound.trace(scope.as_ref().and_then(Scope::header));
+        self.capabilities.scope = scope;
     }
 
     /// The bytes of linear memory the instance has taken.

@@ -16,7 +16,7 @@ use tokio::{
     time::{MissedTickBehavior, interval, timeout},
 };
 
-use crate::{application::Application, http::Server};
+use crate::{application::Application, http::Server, telemetry::context::SpanContext};
 
 /// The route that makes services look for work that is due.
 const TICK: &str = "/platform/tick";
@@ -85,6 +85,10 @@ impl Ticker {
         let silence = (self.period * SILENT_PERIODS).max(SHORTEST_SILENCE);
         let since = self.since.duration_since(UNIX_EPOCH).unwrap_or_default();
         let counters = &self.application.counters;
+        let mut counted = counters.read();
+        if let Some(tracer) = &self.application.tracer {
+            counted.insert("spans_dropped".into(), tracer.dropped());
+        }
         let in_flight = self.server.in_flight() as u64 + counters.messages_in_flight();
         let body = json!({
             "worker": {
@@ -92,7 +96,7 @@ impl Ticker {
                 "address": self.server.address().to_string(),
                 "since_ms": since.as_millis() as u64,
                 "in_flight": in_flight,
-                "counters": counters.read(),
+                "counters": counted,
             },
             "for_ms": silence.as_millis() as u64,
         });
@@ -130,6 +134,10 @@ async fn call(
     let mut request = Request::builder().method(method).uri(path);
     if let Some(token) = application.variables.get(ADMIN_TOKEN) {
         request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
+    }
+    if application.tracer.is_some() {
+        // A trace of every tick would hide all others.
+        request = request.header("traceparent", SpanContext::unrecorded().to_header());
     }
     server
         .call(request.body(Full::new(Bytes::from(body)))?)

@@ -37,7 +37,7 @@ struct Family {
     labels: &'static [&'static str],
 }
 
-const COUNTED: [Family; 3] = [
+const COUNTED: [Family; 4] = [
     Family {
         counted_as: "http_requests",
         name: "http_requests",
@@ -55,6 +55,12 @@ const COUNTED: [Family; 3] = [
         name: "redis_messages",
         help: "Redis messages handled, or not",
         labels: &["component", "outcome"],
+    },
+    Family {
+        counted_as: "spans_dropped",
+        name: "spans_dropped",
+        help: "Spans that the collector did not take",
+        labels: &[],
     },
 ];
 

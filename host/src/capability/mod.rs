@@ -27,6 +27,7 @@ use crate::bindings::spin;
 use crate::net::{OutboundUrl, PermittedNetworks};
 use crate::redis::Redis;
 use crate::runtime_config::{KeyValueStore, SqliteDatabase};
+use crate::telemetry::scope::Scope;
 
 /// How many stores, databases and connections an instance may hold open of each
 /// kind; the figure is Spin's.
@@ -115,6 +116,8 @@ pub(crate) struct CapabilityState {
     shared: Capabilities,
     grants: Arc<ParsedGrants>,
     open: Open,
+    /// Where in a trace the instance is, if it is traced.
+    pub(crate) scope: Option<Scope>,
 }
 
 #[derive(Default)]
@@ -132,6 +135,7 @@ impl CapabilityState {
             shared: shared.clone(),
             grants: Arc::clone(grants),
             open: Open::default(),
+            scope: None,
         }
     }
 }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use http::header::{HOST, HeaderName};
+use http::header::{HOST, HeaderName, HeaderValue};
 use http::uri::Authority;
 use http::{Request, Response, Uri};
 use http_body_util::BodyExt as _;
@@ -65,6 +65,8 @@ pub(crate) struct OutboundHttp {
     // Of one component alone: a connection that one component may make could
     // otherwise serve another one that may not.
     client: legacy::Client<Connector, WasiBody>,
+    /// Where in a trace its requests are sent.
+    traceparent: Option<HeaderValue>,
 }
 
 /// What a request is to the policy.
@@ -91,7 +93,13 @@ impl OutboundHttp {
             grants: Arc::clone(grants),
             chain,
             client,
+            traceparent: None,
         }
+    }
+
+    /// Says where in a trace requests are sent from now on.
+    pub(crate) fn trace(&mut self, traceparent: Option<HeaderValue>) {
+        self.traceparent = traceparent;
     }
 
     async fn send(
@@ -129,10 +137,15 @@ impl WasiHttpHooks for OutboundHttp {
 
     fn send_request(
         &mut self,
-        request: Request<WasiBody>,
+        mut request: Request<WasiBody>,
         options: Option<RequestOptions>,
         _: Box<dyn Future<Output = Result<()>> + Send>,
     ) -> Box<dyn Future<Output = Result<(Response<WasiBody>, Transmission)>> + Send> {
+        if let Some(traceparent) = &self.traceparent {
+            // Unless the component said so itself.
+            let header = request.headers_mut().entry("traceparent");
+            header.or_insert_with(|| traceparent.clone());
+        }
         let sending = self.clone().send(request, options);
         Box::new(async {
             // The client drives the connection, so nothing is left to do.

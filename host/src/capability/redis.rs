@@ -102,10 +102,16 @@ impl<T: Send> HostConnectionWithStore<T> for Capability {
         channel: String,
         payload: Vec<u8>,
     ) -> Result<(), Error> {
+        let span = accessor.with(|mut access| {
+            let scope = access.get().state.scope.as_ref();
+            scope.and_then(|scope| scope.publish(&channel, &payload))
+        });
         let arguments = vec![channel.into_bytes(), payload];
-        command(accessor, &connection, "PUBLISH", arguments)
-            .await
-            .map(drop)
+        let published = command(accessor, &connection, "PUBLISH", arguments).await;
+        if let (Some(mut span), Err(error)) = (span, &published) {
+            span.fail(format!("{error:?}"));
+        }
+        published.map(drop)
     }
 
     async fn get(

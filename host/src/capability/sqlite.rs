@@ -77,7 +77,13 @@ impl HostConnection for CapabilityCtx<'_> {
         parameters: Vec<Value>,
     ) -> Result<QueryResult, Error> {
         let Connection(session) = self.connection(&connection)?;
-        let reply = Session::execute(&session, sql, parameters).await?;
+        let scope = self.state.scope.as_mut();
+        let statement = scope.map(|scope| scope.statement("sqlite", &sql));
+        let reply = Session::execute(&session, sql, parameters).await;
+        if let (Some(scope), Some(statement)) = (&mut self.state.scope, statement) {
+            scope.executed(statement, &reply);
+        }
+        let reply = reply?;
         Ok(QueryResult {
             columns: reply.columns,
             rows: reply.rows,

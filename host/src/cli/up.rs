@@ -9,7 +9,7 @@ use tokio::{
 };
 
 use super::App;
-use crate::{Host, Limits, Options};
+use crate::{Host, Limits, Options, Telemetry};
 
 #[derive(clap::Args)]
 pub(super) struct Up {
@@ -104,7 +104,9 @@ impl Up {
             .build()?;
         runtime.block_on(async {
             let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-            let host = Host::load(self.options())?;
+            let mut options = self.options();
+            options.telemetry = Telemetry::from_environment()?;
+            let host = Host::load(options)?;
             let running = host.start().await?;
             match running.address() {
                 Some(address) => println!("Serving http://{address}"),

@@ -27,7 +27,10 @@ use super::{
     instances::{Instance, Pool},
     problem::Problem,
 };
-use crate::state::{Allowance, OutOfTime, State};
+use crate::{
+    state::{Allowance, OutOfTime, State},
+    telemetry::scope::Scope,
+};
 
 /// The head of an answer, with its body.
 pub(super) struct Head {
@@ -100,6 +103,7 @@ pub(super) fn start<B>(
     pool: Arc<Pool>,
     request: Request<B>,
     deadline: Duration,
+    scope: Option<Scope>,
     guard: impl Send + 'static,
 ) -> (Drive, oneshot::Receiver<Result<Head, Problem>>)
 where
@@ -109,7 +113,7 @@ where
     let used = pool.clone();
     let work = async move {
         let _guard = guard;
-        run(&used, request, deadline, head).await
+        run(&used, request, deadline, scope, head).await
     };
     (
         Drive {
@@ -123,7 +127,13 @@ where
 }
 
 /// Handles one request. Says whether it went well.
-async fn run<B>(pool: &Pool, request: Request<B>, deadline: Duration, head: HeadSender) -> bool
+async fn run<B>(
+    pool: &Pool,
+    request: Request<B>,
+    deadline: Duration,
+    scope: Option<Scope>,
+    head: HeadSender,
+) -> bool
 where
     B: http_body::Body<Data = Bytes, Error: Into<Error>> + Send + 'static,
 {
@@ -141,11 +151,13 @@ where
     let mut head = Some(head);
     let Instance { store, service, .. } = &mut instance;
     store.data().allowance().renew(deadline);
+    store.data_mut().enter(scope);
     let outcome = store
         .run_concurrent(async |accessor| exchange(accessor, service, request, &mut head).await)
         .await;
     match outcome.flatten() {
         Ok(()) => {
+            store.data_mut().enter(None);
             pool.put(instance);
             true
         }

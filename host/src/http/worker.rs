@@ -161,7 +161,7 @@ impl Worker {
     async fn handle<B>(
         &self,
         component: usize,
-        request: Request<B>,
+        mut request: Request<B>,
     ) -> Result<Response<Body>, Problem>
     where
         B: http_body::Body<Data = Bytes, Error: Into<Error>> + Send + 'static,
@@ -174,7 +174,12 @@ impl Worker {
         let guard = InFlight::enter(&self.shared).ok_or(Problem::Overloaded)?;
         let deadline = self.limits().request_deadline;
         let begun = Instant::now();
-        let (drive, answer) = drive::start(pool.clone(), request, deadline, guard);
+        let traced = self.shared.application.tracer.as_ref().map(|tracer| {
+            let method = request.method().clone();
+            tracer.request(pool.id(), &method, request.headers_mut())
+        });
+        let (scope, span) = traced.unzip();
+        let (drive, answer) = drive::start(pool.clone(), request, deadline, scope, guard);
         let answer = answer::wait(drive, answer).await;
         let status = match &answer {
             Ok(response) => response.status(),
@@ -182,6 +187,12 @@ impl Worker {
         };
         if let Err(Problem::HandlerFailed | Problem::OutOfTime) = answer {
             pool.counters().failed();
+        }
+        if let Some(mut span) = span.flatten() {
+            span.set("http.response.status_code", status.as_u16());
+            if status.is_server_error() {
+                span.fail(status.to_string());
+            }
         }
         pool.counters().answered(status, begun.elapsed());
         answer
