@@ -156,6 +156,12 @@ impl Client {
         send(self.request(method, path).bearer_auth(ADMIN)).await
     }
 
+    /// A request by the administrator, with a body.
+    pub async fn admin_json(&self, method: Method, path: &str, body: &Value) -> Answer {
+        let request = self.request(method, path).bearer_auth(ADMIN);
+        send(request.json(body)).await
+    }
+
     pub async fn get_with(&self, path: &str, header: &str, value: &str) -> Answer {
         send(self.request(Method::GET, path).header(header, value)).await
     }

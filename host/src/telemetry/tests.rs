@@ -62,9 +62,7 @@ fn what_an_event_leads_to_is_below_the_request_that_published_it() {
             "deliver image"
         ]
     );
-    let [http, publish, commit, deliver] = spans.as_slice() else {
-        panic!("four spans")
-    };
+    let [http, publish, commit, deliver]: &[Span; 4] = spans.as_array().expect("four spans");
     let caller = SpanContext::parse(CALLER.as_bytes()).expect("valid");
     assert_eq!(http.parent_span_id, caller.span_id.to_be_bytes());
     assert_eq!(publish.parent_span_id, http.span_id);

@@ -140,6 +140,86 @@ async fn dead_letters_are_replayed_by_filter_or_discarded() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_replay_can_be_spread_over_time() {
+    let app = start().await;
+    let fixed_later = [
+        ("a", None, "trap"),
+        ("b", None, "trap"),
+        ("c", None, "trap"),
+    ];
+    publish(&app, &fixed_later).await;
+    let letters = dead_letters(&app, 3).await;
+    send(app.request(Method::PUT, "/trial/fixed")).await;
+    let ids: Vec<_> = letters.iter().map(|letter| letter["id"].clone()).collect();
+    let body = json!({"ids": ids, "per_second": 2});
+    let path = "/platform/dead-letters/replay";
+    let begun = Instant::now();
+    let replayed = app.admin_json(Method::POST, path, &body).await;
+    assert_eq!(replayed.json(), json!({"replayed": 3}));
+    for name in ["a", "b", "c"] {
+        effect(&app, name).await;
+    }
+    // The second is due after half a second, the third after a whole one.
+    assert!(
+        begun.elapsed() >= Duration::from_secs(1),
+        "{:?}",
+        begun.elapsed()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_are_discarded_by_what_they_have_in_common() {
+    let app = start().await;
+    let trials = [
+        ("a", None, "reject"),
+        ("b", None, "reject"),
+        ("c", None, "fail"),
+    ];
+    publish(&app, &trials).await;
+    dead_letters(&app, 3).await;
+    let path = "/platform/dead-letters/discard";
+    for (selection, discarded) in [
+        (json!({"reason": "asked to reject", "died_before_ms": 1}), 0),
+        (json!({"reason": "asked to reject", "limit": 1}), 1),
+        (json!({"reason": "asked to reject"}), 1),
+    ] {
+        let answer = app.admin_json(Method::POST, path, &selection).await;
+        assert_eq!(
+            answer.json(),
+            json!({"discarded": discarded}),
+            "{selection}"
+        );
+    }
+    let left = dead_letters(&app, 1).await;
+    assert_eq!(left[0]["event"]["data"]["name"], "c");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_selection_that_may_mean_too_much_is_refused() {
+    let app = start().await;
+    for (verb, selection, code) in [
+        ("discard", json!({}), "empty-selection"),
+        ("discard", json!({"limit": 5}), "empty-selection"),
+        (
+            "discard",
+            json!({"topic": "x", "per_second": 1}),
+            "invalid-body",
+        ),
+        ("discard", json!({"tpoic": "trial"}), "invalid-body"),
+        ("replay", json!({"tpoic": "trial"}), "invalid-body"),
+        ("replay", json!({"per_second": 0}), "invalid-body"),
+        ("replay", json!({"limit": 501}), "invalid-body"),
+        ("replay", json!({"ids": [1, 2], "limit": 1}), "invalid-body"),
+        ("replay", json!({"ids": [-1]}), "invalid-body"),
+    ] {
+        let path = format!("/platform/dead-letters/{verb}");
+        let answer = app.admin_json(Method::POST, &path, &selection).await;
+        answer.assert_problem(400, code);
+        assert_eq!(app.post(&path).await.status, 401);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_names_no_dead_letter_is_refused() {
     let app = start().await;
     for id in ["0", "999999", "-1", "abc", "99999999999999999999999"] {

@@ -15,7 +15,8 @@ pub(crate) async fn start() -> App {
     .await
 }
 
-fn trial_manifest() -> String {
+/// The manifest of the application, and of `trial`.
+pub(crate) fn trial_manifest() -> String {
     let platform = r#"{ component = "platform-sqlite", inherit_configuration = ["allowed_outbound_hosts", "sqlite_databases", "variables"] }"#;
     // Before the route of everything else.
     let trial = format!(
@@ -28,12 +29,19 @@ component = "trial"
 channel = "trial"
 component = "trial"
 
+[[trigger.redis]]
+channel = "slow"
+component = "trial"
+
 [component.trial]
 source = "{}"
 allowed_outbound_hosts = ["{{{{ redis_address }}}}"]
+key_value_stores = ["parked"]
 sqlite_databases = ["default"]
 [component.trial.variables]
 redis_address = "{{{{ redis_address }}}}"
+worker = "{{{{ worker }}}}"
+write_timeout = "500ms"
 [component.trial.dependencies]
 "emporium:platform@0.1.0" = {platform}
 "#,

@@ -34,12 +34,18 @@ const TRIALS: Subscription = Subscription {
         backoff_base_ms: 20,
         backoff_cap_ms: 100,
         after_death: AfterDeath::Proceed,
-        pause_after: 0,
-        pause_ms: 0,
+        pause_after: 20,
+        pause_ms: 60_000,
     },
     lease: Duration::from_secs(1),
     batch: 10,
     ..Subscription::new(SERVICE, "trial")
+};
+
+/// Long, so that waiting for its lease to run out would be noticed.
+const SLOW: Subscription = Subscription {
+    lease: Duration::from_secs(60),
+    ..Subscription::new(SERVICE, "slow")
 };
 
 /// What the handler should do.
@@ -74,6 +80,21 @@ impl Message for Trial {
 
     fn subject(&self) -> Option<String> {
         self.key.clone()
+    }
+}
+
+/// A trial whose first attempt does not end.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct SlowTrial {
+    name: String,
+}
+
+impl Message for SlowTrial {
+    const TOPIC: &'static str = "slow";
+    const KIND: &'static str = "SLOW";
+
+    fn subject(&self) -> Option<String> {
+        None
     }
 }
 
@@ -124,6 +145,7 @@ static ROUTES: LazyLock<Router> = LazyLock::new(|| {
     service::finish(
         Router::new()
             .route("/trial/trials", post(publish))
+            .route("/trial/slow-trials", post(publish_slow))
             .route("/trial/parked-trials", post(publish_or_park))
             .route("/trial/effects", get(list))
             .route("/trial/effects/{name}", get(one))
@@ -139,7 +161,8 @@ async fn handle(request: Request) -> Response {
 
 #[redis_subscriber]
 async fn wake(_: Bytes) -> Result<(), deliveries::Error> {
-    drain(&TRIALS, on_trial).await
+    drain(&TRIALS, on_trial).await?;
+    drain(&SLOW, on_slow_trial).await
 }
 
 async fn publish(trace: Trace, Body(trials): Body<Vec<Trial>>) -> Result<StatusCode, Problem> {
@@ -147,6 +170,13 @@ async fn publish(trace: Trace, Body(trials): Body<Vec<Trial>>) -> Result<StatusC
     for trial in &trials {
         unit.publish(trial)?;
     }
+    unit.commit().await?;
+    Ok(StatusCode::ACCEPTED)
+}
+
+async fn publish_slow(trace: Trace, Body(trial): Body<SlowTrial>) -> Result<StatusCode, Problem> {
+    let mut unit = Unit::new(SERVICE, trace);
+    unit.publish(&trial)?;
     unit.commit().await?;
     Ok(StatusCode::ACCEPTED)
 }
@@ -227,6 +257,20 @@ async fn on_trial(received: &Received) -> Result<Unit, Verdict> {
             unit.update(&effect)?;
         }
     }
+    Ok(unit)
+}
+
+async fn on_slow_trial(received: &Received) -> Result<Unit, Verdict> {
+    let trial: SlowTrial = received.data()?;
+    if received.attempt() == 1 {
+        spin_sdk::time::sleep(Duration::from_secs(600)).await;
+    }
+    let mut unit = received.unit();
+    unit.create(&Effect {
+        name: trial.name,
+        event: received.id().into(),
+        times: 1,
+    })?;
     Ok(unit)
 }
 
