@@ -16,6 +16,7 @@ mod tests;
 pub(crate) mod variables;
 
 use std::collections::BTreeMap;
+use std::fmt::Debug;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -27,7 +28,7 @@ use crate::bindings::spin;
 use crate::net::{OutboundUrl, PermittedNetworks};
 use crate::redis::Redis;
 use crate::runtime_config::{KeyValueStore, SqliteDatabase};
-use crate::telemetry::scope::Scope;
+use crate::telemetry::scope::{Scope, Statement};
 
 /// How many stores, databases and connections an instance may hold open of each
 /// kind; the figure is Spin's.
@@ -150,6 +151,20 @@ pub(crate) trait CapabilityView: Send + 'static {
 pub(crate) struct CapabilityCtx<'a> {
     state: &'a mut CapabilityState,
     table: &'a mut ResourceTable,
+}
+
+impl CapabilityCtx<'_> {
+    /// The instance executes a statement, which is a span if it is traced.
+    fn begin_statement(&mut self, system: &str, sql: &str) -> Option<Statement> {
+        let scope = self.state.scope.as_mut()?;
+        Some(scope.statement(system, sql))
+    }
+
+    fn end_statement<T, E: Debug>(&mut self, statement: Option<Statement>, result: &Result<T, E>) {
+        if let (Some(scope), Some(statement)) = (&mut self.state.scope, statement) {
+            scope.executed(statement, result);
+        }
+    }
 }
 
 /// The type-level name of [`CapabilityCtx`], for the generated traits.

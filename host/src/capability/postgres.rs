@@ -34,6 +34,9 @@ use crate::bindings::spin::postgres::postgres::{
     HostConnectionWithStore, ParameterValue, Row, RowSet,
 };
 
+/// What spans call it.
+const SYSTEM: &str = "postgresql";
+
 /// A component's connection to a database. Calls on it wait for each other.
 #[derive(Clone)]
 #[expect(unreachable_pub, reason = "the generated bindings export it again")]
@@ -178,7 +181,10 @@ impl HostConnection for CapabilityCtx<'_> {
         let parameters = parse_for_query(parameters)?;
         let session = self.postgres(&connection)?;
         let mut session = Session::lock(&session).await;
-        let reply = session.query(&statement, &parameters).await?;
+        let span = self.begin_statement(SYSTEM, &statement);
+        let reply = session.query(&statement, &parameters).await;
+        self.end_statement(span, &reply);
+        let reply = reply?;
         Ok(RowSet {
             columns: reply.columns,
             rows: reply.first,
@@ -194,7 +200,10 @@ impl HostConnection for CapabilityCtx<'_> {
         let parameters = parse_for_execute(parameters)?;
         let session = self.postgres(&connection)?;
         let mut session = Session::lock(&session).await;
-        session.execute(&statement, &parameters).await
+        let span = self.begin_statement(SYSTEM, &statement);
+        let executed = session.execute(&statement, &parameters).await;
+        self.end_statement(span, &executed);
+        executed
     }
 
     async fn drop(&mut self, connection: Resource<Connection>) -> wasmtime::Result<()> {
@@ -227,7 +236,10 @@ impl<T: Send> HostConnectionWithStore<T> for Capability {
         let parameters = parse_for_query(parameters)?;
         let session = accessor.with(|mut access| access.get().postgres(&connection))?;
         let session = Session::lock(&session).await;
-        let reply = Session::stream(session, &statement, &parameters).await?;
+        let span = accessor.with(|mut access| access.get().begin_statement(SYSTEM, &statement));
+        let reply = Session::stream(session, &statement, &parameters).await;
+        accessor.with(|mut access| access.get().end_statement(span, &reply));
+        let reply = reply?;
         let (rest, outcome) = reply.rest.map(|rest| (rest.rows, rest.outcome)).unzip();
         let rows = Rows::new(reply.first, rest);
         let outcome = async {
@@ -255,6 +267,9 @@ impl<T: Send> HostConnectionWithStore<T> for Capability {
         let parameters = parse_for_execute(parameters)?;
         let session = accessor.with(|mut access| access.get().postgres(&connection))?;
         let mut session = Session::lock(&session).await;
-        session.execute(&statement, &parameters).await
+        let span = accessor.with(|mut access| access.get().begin_statement(SYSTEM, &statement));
+        let executed = session.execute(&statement, &parameters).await;
+        accessor.with(|mut access| access.get().end_statement(span, &executed));
+        executed
     }
 }

@@ -22,6 +22,9 @@ use crate::bindings::spin::sqlite::sqlite::{
     Error, Host, HostConnection, HostConnectionWithStore, QueryResult, RowResult, Value,
 };
 
+/// What spans call it.
+const SYSTEM: &str = "sqlite";
+
 /// A component's connection to a database.
 ///
 /// Calls on it wait for each other: SQLite executes one statement of a connection
@@ -77,12 +80,9 @@ impl HostConnection for CapabilityCtx<'_> {
         parameters: Vec<Value>,
     ) -> Result<QueryResult, Error> {
         let Connection(session) = self.connection(&connection)?;
-        let scope = self.state.scope.as_mut();
-        let statement = scope.map(|scope| scope.statement("sqlite", &sql));
+        let statement = self.begin_statement(SYSTEM, &sql);
         let reply = Session::execute(&session, sql, parameters).await;
-        if let (Some(scope), Some(statement)) = (&mut self.state.scope, statement) {
-            scope.executed(statement, &reply);
-        }
+        self.end_statement(statement, &reply);
         let reply = reply?;
         Ok(QueryResult {
             columns: reply.columns,
@@ -140,7 +140,10 @@ impl<T: Send> HostConnectionWithStore<T> for Capability {
         parameters: Vec<Value>,
     ) -> Result<AsyncReply, Error> {
         let session = find(accessor, &connection)?;
-        let (reply, rest) = stream::execute(&session, sql, parameters).await?;
+        let statement = accessor.with(|mut access| access.get().begin_statement(SYSTEM, &sql));
+        let executed = stream::execute(&session, sql, parameters).await;
+        accessor.with(|mut access| access.get().end_statement(statement, &executed));
+        let (reply, rest) = executed?;
         let (rest, outcome) = rest.map(|rest| (rest.rows, rest.outcome)).unzip();
         let rows = Rows::new(reply.rows, rest);
         let outcome = async {

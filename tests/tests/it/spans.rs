@@ -93,7 +93,7 @@ impl Collector {
             Err(_) => {
                 let all = self.spans().into_iter().map(|span| {
                     let [id, parent] =
-                        [&span.span_id, &span.parent_span_id].map(|id| hex::encode(id));
+                        [&span.span_id, &span.parent_span_id].map(hex::encode);
                     format!("{} {id} below {parent}", span.name)
                 });
                 let all: Vec<_> = all.collect();
