@@ -92,8 +92,7 @@ impl Collector {
             Ok(span) => span,
             Err(_) => {
                 let all = self.spans().into_iter().map(|span| {
-                    let [id, parent] =
-                        [&span.span_id, &span.parent_span_id].map(hex::encode);
+                    let [id, parent] = [&span.span_id, &span.parent_span_id].map(hex::encode);
                     format!("{} {id} below {parent}", span.name)
                 });
                 let all: Vec<_> = all.collect();
