@@ -146,7 +146,9 @@ pub(crate) async fn commit(service: &str, mut unit: journal::Unit) -> Result<Out
 }
 
 /// Commit a unit; `None` if that takes too long. It is not called off then: an
-/// adapter in the midst of a statement could not be.
+/// adapter in the midst of a statement could not be. That of SQLite holds the
+/// whole instance while it waits for a lock, so that there the lock's own time is
+/// what ends the wait.
 async fn commit_in_time(
     unit: journal::Unit,
     timeout: Duration,
