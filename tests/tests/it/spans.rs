@@ -79,27 +79,42 @@ impl Collector {
         self.spans.lock().expect("a lock").clone()
     }
 
-    /// Wait for a span of `TRACE` below `parent` with this name.
-    async fn below(&self, parent: &[u8], name: &str) -> Span {
+    /// Wait for spans of `TRACE` with these names, each below the one before, the
+    /// first below the caller.
+    async fn chain<const LENGTH: usize>(&self, names: [&str; LENGTH]) -> [Span; LENGTH] {
+        let caller = hex::decode(CALLER).expect("hexadecimal");
         let find = async || {
-            self.spans().into_iter().find(|span| {
-                span.name == name
-                    && span.parent_span_id == parent
-                    && hex::encode(&span.trace_id) == TRACE
-            })
+            let mut spans = self.spans();
+            spans.retain(|span| hex::encode(&span.trace_id) == TRACE);
+            chain_in(&spans, &caller, &names)
         };
-        match tokio::time::timeout(Duration::from_secs(20), until(find)).await {
-            Ok(span) => span,
+        match tokio::time::timeout(Duration::from_secs(30), until(find)).await {
+            Ok(chain) => chain.try_into().expect("as many as names"),
             Err(_) => {
                 let all = self.spans().into_iter().map(|span| {
                     let [id, parent] = [&span.span_id, &span.parent_span_id].map(hex::encode);
                     format!("{} {id} below {parent}", span.name)
                 });
                 let all: Vec<_> = all.collect();
-                panic!("no {name:?} below {}: {all:#?}", hex::encode(parent))
+                panic!("no {names:?}: {all:#?}")
             }
         }
     }
+}
+
+/// A wake goes to all who listen, and one of them finds the event: of several
+/// spans with a name, the one that the rest is below is meant.
+fn chain_in(spans: &[Span], parent: &[u8], names: &[&str]) -> Option<Vec<Span>> {
+    let Some((name, rest)) = names.split_first() else {
+        return Some(Vec::new());
+    };
+    let named = spans.iter().filter(|span| span.name == *name);
+    named
+        .filter(|span| span.parent_span_id == parent)
+        .find_map(|span| {
+            let below = chain_in(spans, &span.span_id, rest)?;
+            Some([vec![span.clone()], below].concat())
+        })
 }
 
 /// Export to `address`, soon.
@@ -135,19 +150,26 @@ async fn one_trace_goes_from_a_request_to_what_its_events_commit() {
     let collector = Collector::default();
     let address = collector.start().await;
     let app = App::configured(manifest(), export_to(address)).await;
+    // Services look for work when they start, and would find the event that way.
+    app.dithered("first.png", png(9, 9)).await;
     let uuid = upload(&app, format!("00-{TRACE}-{CALLER}-01")).await;
     app.image_in(&uuid, "FINISHED").await;
 
-    let caller = hex::decode(CALLER).expect("hexadecimal");
-    let http = collector.below(&caller, "POST /images/...").await;
-    collector.below(&http.span_id, "commit").await;
-    let publish = collector.below(&http.span_id, "publish image").await;
-    let deliver = collector.below(&publish.span_id, "deliver image").await;
-    let commit = collector.below(&deliver.span_id, "commit").await;
+    let request = "POST /images/...";
+    collector.chain([request, "commit"]).await;
+    let led_to = [request, "publish image", "deliver image", "commit"];
+    let [http, publish, deliver, commit] = collector.chain(led_to).await;
     // The event that the reaction published leads on.
-    let next = collector.below(&deliver.span_id, "publish dither").await;
-    let last = collector.below(&next.span_id, "deliver dither").await;
-    collector.below(&last.span_id, "commit").await;
+    collector
+        .chain([
+            request,
+            "publish image",
+            "deliver image",
+            "publish dither",
+            "deliver dither",
+            "commit",
+        ])
+        .await;
 
     for (span, kind) in [
         (&http, SpanKind::Server),
