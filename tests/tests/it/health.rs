@@ -55,8 +55,10 @@ async fn a_database_that_is_away_is_told() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_redis_that_is_away_is_told() {
-    let granted = "    \"{{ redis_address }}\",\n    \"http://media";
-    let without = emporium_tests::app::manifest().replace(granted, "    \"http://media");
+    let granted = "    \"redis://{{ redis_host }}\",\n    \"http://catalog";
+    let manifest = emporium_tests::app::manifest();
+    assert!(manifest.contains(granted));
+    let without = manifest.replace(granted, "    \"http://catalog");
     let app = App::of(without).await;
     let whole = app.get("/health").await;
     assert_eq!(whole.status, 503);

@@ -5,13 +5,14 @@ use std::{collections::BTreeSet, fs};
 use emporium_tests::{component, root};
 use wac_types::{Package, Types};
 
-const COMPONENTS: [&str; 9] = [
+const COMPONENTS: [&str; 10] = [
     "audio",
     "catalog",
     "dithering",
     "imaging",
     "media",
     "operations",
+    "platform-postgres",
     "platform-sqlite",
     "soundtrack",
     "storefront",
@@ -85,8 +86,13 @@ fn a_component_imports_what_its_world_says() {
 #[test]
 fn only_the_platform_opens_the_database() {
     for name in COMPONENTS {
-        let used = !imports(name, "spin:sqlite/").is_empty();
-        assert_eq!(used, name == "platform-sqlite", "{name}");
+        for (interface, adapter) in [
+            ("spin:postgres/", "platform-postgres"),
+            ("spin:sqlite/", "platform-sqlite"),
+        ] {
+            let used = !imports(name, interface).is_empty();
+            assert_eq!(used, name == adapter, "{name}");
+        }
     }
 }
 

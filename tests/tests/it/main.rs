@@ -30,6 +30,7 @@ mod listing;
 mod media_files;
 mod metadata;
 mod metrics;
+mod on_servers;
 mod parked;
 mod pauses;
 mod postgres;
