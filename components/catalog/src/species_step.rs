@@ -9,7 +9,7 @@ use emporium_sdk::{
     document::{self, Stored},
     unit::Unit,
 };
-use futures::future::{try_join, try_join_all};
+use futures::future::{join, join_all};
 use serde::de::DeserializeOwned;
 use url::Url;
 
@@ -63,8 +63,11 @@ async fn fetch(relay: &Relay, source: &Source, name: &str) -> Result<Species, Ve
         let url = named(source, &variety.pokemon.url)?;
         read::<PokemonRecord>(relay, &url).await
     });
-    let (chain, varieties): (Option<EvolutionChain>, Vec<PokemonRecord>) =
-        try_join(chain, try_join_all(varieties)).await?;
+    // Not `try_join`: the failure of one must not cut off the others, whose answers
+    // are under way, and would be asked for again.
+    let (chain, varieties) = join(chain, join_all(varieties)).await;
+    let chain: Option<EvolutionChain> = chain?;
+    let varieties: Vec<PokemonRecord> = varieties.into_iter().collect::<Result<_, _>>()?;
     Ok(assemble(&record, chain.as_ref(), &varieties))
 }
 

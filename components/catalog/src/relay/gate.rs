@@ -1,6 +1,6 @@
 //! The way to an origin: a place in its queue, and a circuit breaker.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use emporium_sdk::{
     document,
@@ -8,6 +8,7 @@ use emporium_sdk::{
     unit::{Unit, commit_decided},
 };
 use futures::lock::Mutex;
+use spin_sdk::time::sleep;
 
 use super::{
     RelayError, now_ms,
@@ -15,8 +16,12 @@ use super::{
 };
 use crate::SERVICE;
 
-/// A request that would have to wait longer gives way to others.
-const LONGEST_WAIT_MS: u64 = 10_000;
+/// The longest queue that is worth standing in.
+const LONGEST_QUEUE: Duration = Duration::from_secs(10);
+
+/// So many failures in a row open the circuit: those of an upstream that is away,
+/// not the odd ones of one that is busy.
+const THRESHOLD: u32 = 5;
 
 /// The gate of one origin, as this instance uses it.
 #[derive(Debug)]
@@ -29,8 +34,10 @@ pub(crate) struct Gate {
 #[derive(Debug, Default)]
 struct Local {
     permits: Permits,
-    /// Whether the document may know of failures.
-    troubled: bool,
+    /// In a row.
+    failures: u32,
+    /// Whether the circuit was open, as far as this instance knows.
+    open: bool,
 }
 
 impl Gate {
@@ -42,78 +49,82 @@ impl Gate {
         }
     }
 
-    /// Wait for a place in the queue.
-    pub(crate) async fn enter(&self) -> Result<(), RelayError> {
-        let at_us = self.place().await?;
-        let wait_us = at_us.saturating_sub(now_ms() * 1_000);
-        if wait_us > LONGEST_WAIT_MS * 1_000 {
-            return Err(RelayError::Unavailable(format!(
-                "{} requests a second are not enough",
-                self.per_second
-            )));
+    /// Wait for a place in the queue, and for an open circuit to close, but no
+    /// longer than `patience`.
+    pub(crate) async fn enter(&self, patience: Duration) -> Result<(), RelayError> {
+        let begun = Instant::now();
+        loop {
+            let wait = match self.place().await? {
+                Ok(at_us) => {
+                    let wait = Duration::from_micros(at_us.saturating_sub(now_ms() * 1_000));
+                    if begun.elapsed() + wait > patience.max(LONGEST_QUEUE) {
+                        return Err(RelayError::Unavailable(format!(
+                            "{} requests a second are not enough",
+                            self.per_second
+                        )));
+                    }
+                    if !wait.is_zero() {
+                        sleep(wait).await;
+                    }
+                    return Ok(());
+                }
+                Err(Open { for_ms }) => Duration::from_millis(for_ms),
+            };
+            if begun.elapsed() + wait > patience {
+                return Err(RelayError::Unavailable(format!(
+                    "`{}` fails; it is not asked for another {} ms",
+                    self.origin,
+                    wait.as_millis()
+                )));
+            }
+            // Those who wait look again at different times.
+            sleep(wait + Duration::from_millis(now_ms() % 50)).await;
         }
-        if wait_us > 0 {
-            spin_sdk::time::sleep(Duration::from_micros(wait_us)).await;
-        }
-        Ok(())
     }
 
-    async fn place(&self) -> Result<u64, RelayError> {
+    async fn place(&self) -> Result<Result<u64, Open>, RelayError> {
         // Held while the document is written: the others wait for its places.
         let mut local = self.local.lock().await;
         if let Some(at) = local.permits.take() {
-            return Ok(at);
+            return Ok(Ok(at));
         }
-        let reserved = self
+        let (open, permits) = self
             .change(|origin| {
-                let troubled = origin.failures > 0;
-                let permits = origin.reserve(now_ms(), self.per_second);
-                (permits, troubled)
+                let open = origin.tries_at_ms.is_some();
+                (open, origin.reserve(now_ms(), self.per_second))
             })
             .await?;
-        let (permits, troubled) = reserved;
-        local.troubled |= troubled;
-        match permits {
-            Ok(mut permits) => {
-                let at = permits.take().unwrap_or_default();
-                local.permits = permits;
-                Ok(at)
-            }
-            Err(Open { for_ms }) => Err(RelayError::Unavailable(format!(
-                "`{}` fails; it is not asked for another {for_ms} ms",
-                self.origin
-            ))),
-        }
+        local.open = open;
+        Ok(permits.map(|mut permits| {
+            let at = permits.take().unwrap_or_default();
+            local.permits = permits;
+            at
+        }))
     }
 
     /// Note that the origin answered.
     pub(crate) async fn succeeded(&self) {
         let mut local = self.local.lock().await;
-        if !local.troubled {
-            return;
+        local.failures = 0;
+        if local.open {
+            let closed = self.change(Origin::close).await;
+            local.open = closed.is_err();
         }
-        let noted = self
-            .change(|origin| {
-                origin.succeeded();
-            })
-            .await;
-        local.troubled = noted.is_err();
     }
 
     /// Note that it did not, or asked for rest.
     pub(crate) async fn failed(&self, rest_ms: Option<u64>) {
         let mut local = self.local.lock().await;
-        local.troubled = true;
-        let opened = self
-            .change(|origin| {
-                origin.failed(now_ms(), rest_ms);
-                origin.is_open(now_ms())
-            })
-            .await;
-        if matches!(opened, Ok(true)) {
-            // Places that were taken in better times.
-            local.permits = Permits::default();
+        local.failures += 1;
+        if local.failures < THRESHOLD && rest_ms.is_none() && !local.open {
+            return;
         }
+        if let Err(error) = self.change(|origin| origin.open(now_ms(), rest_ms)).await {
+            eprintln!("opening the circuit of `{}`: {error}", self.origin);
+        }
+        local.open = true;
+        // Places that were taken in better times.
+        local.permits = Permits::default();
     }
 
     async fn change<T>(&self, change: impl Fn(&mut Origin) -> T) -> Result<T, RelayError> {

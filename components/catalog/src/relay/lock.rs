@@ -19,10 +19,10 @@ use super::{RelayError, now_ms, shelf::Place};
 use crate::SERVICE;
 
 /// Longer than any holder needs, so that only one that died loses it.
-const HELD_MS: u64 = 45_000;
+const HELD_MS: u64 = 60_000;
 
 /// How long to wait for a holder before giving up, and between two looks.
-const PATIENCE_MS: u64 = 15_000;
+const PATIENCE_MS: u64 = 22_000;
 const LOOK_AGAIN: Duration = Duration::from_millis(15);
 
 #[derive(Clone, Debug, Serialize, Deserialize)]

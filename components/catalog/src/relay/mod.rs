@@ -31,11 +31,15 @@ use self::{
     fetch::{Outcome, Validators, fetch},
     freshness::Freshness,
     gate::Gate,
-    shelf::{Entry, Label, Place, SHELVES, Shelf},
+    shelf::{Label, Place, SHELVES, Shelf},
 };
 
 /// The label of the store in `spin.toml`.
 const STORE: &str = "relay";
+
+/// How long a request waits for an upstream that failed before. Longer than its
+/// circuit stays open, so that a short trouble costs events no attempt.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How the relay treats upstream.
 #[derive(Clone, Debug)]
@@ -111,7 +115,12 @@ impl Relay {
         }
         let kept = shelf.find(url.as_str()).cloned();
         let gate = self.gate(url);
-        if let Err(error) = gate.enter().await {
+        let patience = match usable(&shelf, url) {
+            // Nobody has to wait for what is at hand.
+            true => Duration::ZERO,
+            false => PATIENCE,
+        };
+        if let Err(error) = gate.enter(patience).await {
             return stand_in(&shelf, url, error);
         }
         count(|counts| counts.sent += 1);
@@ -218,15 +227,18 @@ fn fresh(shelf: &Shelf, url: &Url) -> Option<Result<Vec<u8>, RelayError>> {
 
 /// What is kept though it is stale, in place of an error.
 fn stand_in(shelf: &Shelf, url: &Url, error: RelayError) -> Result<Vec<u8>, RelayError> {
-    let usable = |entry: &Entry| entry.status == 200 && entry.usable_until_ms > now_ms();
-    match shelf.find(url.as_str()) {
-        Some(entry) if usable(entry) => {
-            let body = body(shelf, url)?;
-            count(|counts| counts.stale += 1);
-            Ok(body)
-        }
-        _ => Err(error),
+    if !usable(shelf, url) {
+        return Err(error);
     }
+    let body = body(shelf, url)?;
+    count(|counts| counts.stale += 1);
+    Ok(body)
+}
+
+fn usable(shelf: &Shelf, url: &Url) -> bool {
+    shelf
+        .find(url.as_str())
+        .is_some_and(|entry| entry.status == 200 && entry.usable_until_ms > now_ms())
 }
 
 fn body(shelf: &Shelf, url: &Url) -> Result<Vec<u8>, RelayError> {

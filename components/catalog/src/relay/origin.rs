@@ -7,9 +7,6 @@
 use emporium_sdk::document::Document;
 use serde::{Deserialize, Serialize};
 
-/// So many failures in a row open the circuit.
-const THRESHOLD: u32 = 5;
-
 /// How long an open circuit stays open before one request may try.
 const COOLDOWN_MS: u64 = 5_000;
 
@@ -26,10 +23,9 @@ pub(crate) struct Origin {
     pub(crate) origin: String,
     /// The next free place in the queue, in microseconds since the Unix epoch.
     next_us: u64,
-    /// Failures in a row.
-    pub(crate) failures: u32,
-    /// While the circuit is open: until when, in milliseconds.
-    pub(crate) closed_for_requests_until_ms: u64,
+    /// While its circuit is open: when one request may try, in milliseconds since
+    /// the Unix epoch.
+    pub(crate) tries_at_ms: Option<u64>,
 }
 
 /// The moments at which requests may be sent, in microseconds since the Unix
@@ -57,27 +53,22 @@ impl Origin {
         }
     }
 
-    /// Whether requests are refused without being sent.
-    pub(crate) fn is_open(&self, now_ms: u64) -> bool {
-        self.failures >= THRESHOLD && now_ms < self.closed_for_requests_until_ms
-    }
-
-    /// Take places in the queue. After an open circuit there is one place only,
+    /// Take places in the queue. While the circuit is open there is none; then one,
     /// and the circuit stays open for others until its outcome is known.
     pub(crate) fn reserve(&mut self, now_ms: u64, per_second: u32) -> Result<Permits, Open> {
-        if self.is_open(now_ms) {
-            return Err(Open {
-                for_ms: self.closed_for_requests_until_ms - now_ms,
-            });
-        }
         let step_us = 1_000_000 / u64::from(per_second.max(1));
-        let count = match self.failures >= THRESHOLD {
-            true => {
-                self.closed_for_requests_until_ms = now_ms + COOLDOWN_MS;
+        let count = match self.tries_at_ms {
+            Some(at) if now_ms < at => {
+                return Err(Open {
+                    for_ms: at - now_ms,
+                });
+            }
+            Some(_) => {
+                self.tries_at_ms = Some(now_ms + COOLDOWN_MS);
                 1
             }
             // A slow rate is not reserved for long: what is not used is lost.
-            false => BLOCK.min(u64::from(per_second).div_ceil(4)).max(1),
+            None => BLOCK.min(u64::from(per_second).div_ceil(4)).max(1),
         };
         let first = self.next_us.max(now_ms * 1_000);
         self.next_us = first + count * step_us;
@@ -88,25 +79,15 @@ impl Origin {
         })
     }
 
-    /// Note an answer. Returns whether that changed anything.
-    pub(crate) fn succeeded(&mut self) -> bool {
-        let troubled = self.failures > 0;
-        self.failures = 0;
-        self.closed_for_requests_until_ms = 0;
-        troubled
+    /// Close the circuit.
+    pub(crate) fn close(&mut self) {
+        self.tries_at_ms = None;
     }
 
-    /// Note a failure; `rest_ms` is how long the server asks to be left alone.
-    pub(crate) fn failed(&mut self, now_ms: u64, rest_ms: Option<u64>) {
-        self.failures = match rest_ms {
-            // It says so itself: no need to count.
-            Some(_) => self.failures.max(THRESHOLD),
-            None => self.failures.saturating_add(1),
-        };
+    /// Open the circuit; `rest_ms` is how long the server asks to be left alone.
+    pub(crate) fn open(&mut self, now_ms: u64, rest_ms: Option<u64>) {
         let rest = rest_ms.unwrap_or(0).clamp(COOLDOWN_MS, LONGEST_REST_MS);
-        if self.failures >= THRESHOLD {
-            self.closed_for_requests_until_ms = now_ms + rest;
-        }
+        self.tries_at_ms = Some(now_ms + rest);
     }
 }
 
@@ -150,33 +131,22 @@ mod tests {
     }
 
     #[test]
-    fn five_failures_in_a_row_open_the_circuit() {
-        let mut origin = Origin::new("http://a");
-        for _ in 0..4 {
-            origin.failed(0, None);
-        }
-        assert!(!origin.is_open(0));
-        origin.failed(0, None);
-        assert_eq!(origin.reserve(1_000, 100), Err(Open { for_ms: 4_000 }));
-    }
-
-    #[test]
     fn one_request_tries_an_open_circuit() {
         let mut origin = Origin::new("http://a");
-        (0..5).for_each(|_| origin.failed(0, None));
+        origin.open(0, None);
+        assert_eq!(origin.reserve(1_000, 100), Err(Open { for_ms: 4_000 }));
         assert_eq!(moments(origin.reserve(6_000, 100)).len(), 1);
         assert!(origin.reserve(6_000, 100).is_err(), "the others wait");
-        assert!(origin.succeeded());
+        origin.close();
         assert_eq!(moments(origin.reserve(6_000, 100)).len(), 16);
-        assert!(!origin.succeeded(), "nothing to note");
     }
 
     #[test]
     fn a_server_that_asks_for_rest_gets_it() {
         let mut origin = Origin::new("http://a");
-        origin.failed(0, Some(30_000));
-        assert!(origin.is_open(29_999) && !origin.is_open(30_000));
-        origin.failed(0, Some(86_400_000));
-        assert!(!origin.is_open(300_000), "not for ever");
+        origin.open(0, Some(30_000));
+        assert_eq!(origin.tries_at_ms, Some(30_000));
+        origin.open(0, Some(86_400_000));
+        assert_eq!(origin.tries_at_ms, Some(300_000), "not for ever");
     }
 }

@@ -33,11 +33,10 @@ pub(crate) struct RelayStatus {
 #[schema(as = RelayOrigin)]
 struct OriginStatus {
     origin: String,
-    /// `closed` when all is well; `open` while nothing is sent.
+    /// `closed` when all is well; `open` while nothing is sent; `half-open` when
+    /// one request may try.
     circuit: &'static str,
-    /// Failures in a row.
-    failures: u32,
-    /// When the next request may try, in milliseconds.
+    /// When that may be, in milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     tries_in_ms: Option<u64>,
 }
@@ -70,13 +69,15 @@ pub(crate) async fn status() -> Result<Json<RelayStatus>, Problem> {
 
 impl From<Origin> for OriginStatus {
     fn from(origin: Origin) -> Self {
-        let now = now_ms();
-        let open = origin.is_open(now);
+        let tries_in_ms = origin.tries_at_ms.map(|at| at.saturating_sub(now_ms()));
         Self {
-            circuit: if open { "open" } else { "closed" },
-            failures: origin.failures,
-            tries_in_ms: open.then(|| origin.closed_for_requests_until_ms - now),
             origin: origin.origin,
+            circuit: match tries_in_ms {
+                None => "closed",
+                Some(0) => "half-open",
+                Some(_) => "open",
+            },
+            tries_in_ms,
         }
     }
 }
