@@ -29,6 +29,9 @@ async fn what_fails_for_a_while_recovers() {
     for (path, count) in upstream.counts() {
         assert!(count <= 2, "{path} was asked for {count} times");
     }
+    // What came while something beside it failed was kept.
+    assert_eq!(upstream.count("/api/v2/evolution-chain/1/"), 1);
+    assert_eq!(upstream.count("/api/v2/pokemon-species/ivysaur"), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -109,6 +109,24 @@ async fn what_does_not_exist_is_remembered() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_of_no_use_is_not_asked_for_again() {
+    let upstream = Upstream::start().await;
+    upstream.fault(SPECIES, Fault::Huge, 1);
+    let app = App::of(upstream.manifest()).await;
+    for _ in 0..2 {
+        let ingest = ingest::species(&app).await;
+        let failures = ingest::failures(&ingest);
+        assert_eq!(failures.len(), 1, "{failures:?}");
+        let (_, what, reason) = &failures[0];
+        assert!(
+            what == "bulbasaur" && reason.contains("over 8388608 bytes"),
+            "{reason}"
+        );
+    }
+    assert_eq!(upstream.count(SPECIES), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn when_upstream_is_away_what_is_kept_stands_in() {
     let upstream = Upstream::start().await;
     let app = App::of(upstream.manifest()).await;

@@ -22,6 +22,8 @@ pub(crate) enum Outcome {
     Unchanged(Freshness),
     /// There is none.
     Absent(Freshness),
+    /// What is there is of no use, and will not be for a while.
+    Useless(String),
     /// It will not be given, and asking again does not help.
     Refused(String),
     /// No answer, or none that counts. The server may ask for rest.
@@ -45,20 +47,19 @@ pub(crate) async fn fetch(url: &Url, kept: Option<&Entry>, limits: Limits) -> Ou
         };
         let answer = match exchange(request, limits).await {
             Ok(answer) => answer,
-            Err(failure @ (Failure::TooLarge(_) | Failure::Prohibited)) => {
-                return Outcome::Refused(failure.to_string());
-            }
+            Err(failure @ Failure::TooLarge(_)) => return Outcome::Useless(failure.to_string()),
+            Err(failure @ Failure::Prohibited) => return Outcome::Refused(failure.to_string()),
             Err(failure) => return Outcome::Failed(failure.to_string(), None),
         };
         match onward(&target, &answer) {
-            None => return read(answer, kept.is_some()),
+            None => return read(answer, has_validator(kept)),
             Some(next) if next.origin() == url.origin() => target = next,
             Some(next) => {
-                return Outcome::Refused(format!("it leads elsewhere, to {next}"));
+                return Outcome::Useless(format!("it leads elsewhere, to {next}"));
             }
         }
     }
-    Outcome::Refused(format!("it leads on more than {HOPS} times"))
+    Outcome::Useless(format!("it leads on more than {HOPS} times"))
 }
 
 fn request(url: &Url, kept: Option<&Entry>) -> Result<Request<Body>, http::Error> {
@@ -72,6 +73,10 @@ fn request(url: &Url, kept: Option<&Entry>) -> Result<Request<Body>, http::Error
         request = request.header(header::IF_MODIFIED_SINCE, since);
     }
     request.body(Body::empty())
+}
+
+fn has_validator(kept: Option<&Entry>) -> bool {
+    kept.is_some_and(|kept| kept.etag.is_some() || kept.last_modified.is_some())
 }
 
 /// Where a redirect leads.
@@ -140,6 +145,7 @@ mod tests {
             Outcome::Found(..) => "found",
             Outcome::Unchanged(_) => "unchanged",
             Outcome::Absent(_) => "absent",
+            Outcome::Useless(_) => "useless",
             Outcome::Refused(_) => "refused",
             Outcome::Failed(..) => "failed",
         };

@@ -41,6 +41,12 @@ const STORE: &str = "relay";
 /// circuit stays open, so that a short trouble costs events no attempt.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// The statuses of what is kept: a body, that there is none, or why what is there
+/// is of no use.
+const FOUND: u16 = 200;
+const ABSENT: u16 = 404;
+const USELESS: u16 = 422;
+
 /// How the relay treats upstream.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
@@ -92,7 +98,7 @@ impl Relay {
     pub(crate) async fn get(&self, url: &Url) -> Result<Vec<u8>, RelayError> {
         let place = Place::of(url.as_str());
         if let Some(kept) = fresh(&read(place).await?, url) {
-            return kept;
+            return kept.map_err(|error| error.about(url));
         }
         let Some(lane) = self.lanes.get(place.number()) else {
             return Err(RelayError::Refused("there is no such shelf".into()));
@@ -101,9 +107,6 @@ impl Relay {
         let held = lock::take(place).await?;
         let result = self.ask(place, url).await;
         held.release().await;
-        if result.is_err() {
-            count(|counts| counts.failed += 1);
-        }
         result.map_err(|error| error.about(url))
     }
 
@@ -135,7 +138,7 @@ impl Relay {
         match outcome {
             Outcome::Found(body, validators, freshness) => {
                 count(|counts| counts.miss += 1);
-                self.keep(&mut shelf, url, 200, validators, freshness, &body);
+                self.keep(&mut shelf, url, FOUND, validators, freshness, &body);
                 write(place, &shelf).await;
                 Ok(body.to_vec())
             }
@@ -148,11 +151,20 @@ impl Relay {
             }
             Outcome::Absent(freshness) => {
                 let none = Validators::default();
-                self.keep(&mut shelf, url, 404, none, freshness, b"");
+                self.keep(&mut shelf, url, ABSENT, none, freshness, b"");
                 write(place, &shelf).await;
                 Err(RelayError::Absent(String::new()))
             }
-            Outcome::Refused(reason) => Err(RelayError::Refused(reason)),
+            Outcome::Useless(reason) => {
+                let (none, usual) = (Validators::default(), Freshness::default());
+                self.keep(&mut shelf, url, USELESS, none, usual, reason.as_bytes());
+                write(place, &shelf).await;
+                Err(RelayError::Refused(reason))
+            }
+            Outcome::Refused(reason) => {
+                count(|counts| counts.failed += 1);
+                Err(RelayError::Refused(reason))
+            }
             Outcome::Failed(reason, _) => stand_in(&shelf, url, RelayError::Unavailable(reason)),
         }
     }
@@ -171,7 +183,7 @@ impl Relay {
             return;
         }
         let lifetime = match status {
-            200 => self.settings.lifetime,
+            FOUND => self.settings.lifetime,
             _ => self.settings.negative_lifetime,
         };
         let (fresh_until_ms, usable_until_ms) = self.lifetimes(freshness, lifetime);
@@ -216,18 +228,23 @@ fn fresh(shelf: &Shelf, url: &Url) -> Option<Result<Vec<u8>, RelayError>> {
     if entry.fresh_until_ms <= now_ms() {
         return None;
     }
-    if entry.status != 200 {
-        count(|counts| counts.negative += 1);
-        return Some(Err(RelayError::Absent(url.to_string())));
-    }
     let body = body(shelf, url).ok()?;
-    count(|counts| counts.hit += 1);
-    Some(Ok(body))
+    let error = match entry.status {
+        FOUND => {
+            count(|counts| counts.hit += 1);
+            return Some(Ok(body));
+        }
+        USELESS => RelayError::Refused(String::from_utf8_lossy(&body).into_owned()),
+        _ => RelayError::Absent(String::new()),
+    };
+    count(|counts| counts.negative += 1);
+    Some(Err(error))
 }
 
 /// What is kept though it is stale, in place of an error.
 fn stand_in(shelf: &Shelf, url: &Url, error: RelayError) -> Result<Vec<u8>, RelayError> {
     if !usable(shelf, url) {
+        count(|counts| counts.failed += 1);
         return Err(error);
     }
     let body = body(shelf, url)?;
@@ -238,7 +255,7 @@ fn stand_in(shelf: &Shelf, url: &Url, error: RelayError) -> Result<Vec<u8>, Rela
 fn usable(shelf: &Shelf, url: &Url) -> bool {
     shelf
         .find(url.as_str())
-        .is_some_and(|entry| entry.status == 200 && entry.usable_until_ms > now_ms())
+        .is_some_and(|entry| entry.status == FOUND && entry.usable_until_ms > now_ms())
 }
 
 fn body(shelf: &Shelf, url: &Url) -> Result<Vec<u8>, RelayError> {
