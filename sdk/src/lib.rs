@@ -15,6 +15,7 @@ pub mod download;
 pub mod event;
 pub mod extract;
 pub mod health;
+pub mod idempotency;
 pub mod outbound;
 pub mod paging;
 pub mod park;

@@ -13,14 +13,16 @@ use emporium_sdk::{
 };
 use serde::{Deserialize, Serialize};
 
-/// The index of all ingests, by their ids, which grow with time.
+/// The index of all ingests, by their start.
 pub(crate) const BY_START: &str = "started";
 
 /// An ingest as it was asked for.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Ingest {
-    /// A UUIDv7.
+    /// A UUID.
     pub(crate) id: String,
+    /// Milliseconds since the Unix epoch.
+    pub(crate) started_at_ms: u64,
     pub(crate) asked: Asked,
 }
 
@@ -42,7 +44,7 @@ impl Document for Ingest {
     }
 
     fn entries(&self) -> Vec<Entry> {
-        vec![entry(BY_START, &self.id)]
+        vec![entry(BY_START, format!("{:015}", self.started_at_ms))]
     }
 }
 

@@ -9,14 +9,15 @@ use emporium_sdk::{
     admin::Admin,
     catalog_events::{GenerationRequested, ProductPageRequested},
     document::{self, Listing, Order, Range, Selection, Stored},
-    extract,
+    extract, idempotency,
+    journal::CommitError,
     paging::{PageOf, Paging},
     problem::Problem,
     trace::Trace,
     unit::Unit,
 };
 use futures::future::try_join_all;
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -79,23 +80,33 @@ struct AskedView {
 /// Start to read species or products.
 ///
 /// What is there already is not stored again; files that were fetched are kept.
+///
+/// With an `Idempotency-Key`, the same request again starts nothing new.
 #[utoipa::path(post, path = "/catalog/ingests", tag = "catalog", request_body = Request,
+    params(("Idempotency-Key" = Option<String>, Header, description = "1 to 255 visible characters")),
     security(("admin" = [])),
     responses(
         (status = 202, body = Accepted, headers(("Location" = String))),
-        (status = 400, body = Problem), (status = 401, body = Problem)))]
+        (status = 400, body = Problem), (status = 401, body = Problem),
+        (status = 422, body = Problem, description = "An `Idempotency-Key` used for another")))]
 pub(crate) async fn start(
     _: Admin,
     trace: Trace,
+    headers: HeaderMap,
     extract::Json(request): extract::Json<Request>,
 ) -> Result<Response, Problem> {
     let settings = Settings::get().await.map_err(Problem::internal)?;
     let asked = parse(&request, settings.page_limit)?;
     let ingest = Ingest {
-        id: Uuid::now_v7().to_string(),
+        id: idempotency::identity(&headers)?.to_string(),
+        started_at_ms: now_ms(),
         asked,
     };
-    first_step(&ingest, trace)?.commit().await?;
+    match first_step(&ingest, trace)?.commit().await {
+        Ok(_) => {}
+        Err(CommitError::Conflict(_)) => same_request(&ingest).await?,
+        Err(error) => return Err(error.into()),
+    }
     let location = format!("/catalog/ingests/{}", ingest.id);
     let location = HeaderValue::from_str(&location).map_err(Problem::internal)?;
     Ok((
@@ -104,6 +115,14 @@ pub(crate) async fn start(
         Json(Accepted { id: ingest.id }),
     )
         .into_response())
+}
+
+/// Check that an earlier request with the same `Idempotency-Key` asked for the same.
+async fn same_request(again: &Ingest) -> Result<(), Problem> {
+    match document::get::<Ingest>(&again.id).await? {
+        Some(before) if before.value.asked == again.asked => Ok(()),
+        _ => Err(idempotency::reused()),
+    }
 }
 
 fn parse(request: &Request, page_limit: u32) -> Result<Asked, Problem> {
@@ -196,7 +215,7 @@ pub(crate) async fn list(paging: Paging) -> Result<Response, Problem> {
 }
 
 async fn view(ingest: Stored<Ingest>) -> Result<IngestView, Problem> {
-    let begun = ingest.created_at_ms;
+    let begun = ingest.value.started_at_ms;
     let progress = Progress::of(&parts(&ingest.value.id).await?, begun, now_ms());
     let asked = match ingest.value.asked {
         Asked::PokeApi { generation } => AskedView {

@@ -8,7 +8,7 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use emporium_sdk::{
-    blobs, document,
+    blobs, document, idempotency,
     image_events::ImageUploaded,
     journal::CommitError,
     problem::Problem,
@@ -17,7 +17,6 @@ use emporium_sdk::{
     upload::{Found, UploadedFile, first_file},
 };
 use http::{HeaderMap, HeaderValue, StatusCode, header};
-use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
 use crate::{
@@ -49,7 +48,7 @@ pub(crate) async fn upload(
     headers: HeaderMap,
     request: Request,
 ) -> Result<Response, Problem> {
-    let uuid = choose_uuid(&headers)?;
+    let uuid = idempotency::identity(&headers)?;
     let is_picture = |content: &[u8]| {
         !matches!(
             pictures::probe(content),
@@ -78,29 +77,6 @@ pub(crate) async fn upload(
         Json(ImageView::from(image)),
     )
         .into_response())
-}
-
-/// The identity of the new image: made from the `Idempotency-Key`, so that the
-/// same key finds what it made before, or new.
-fn choose_uuid(headers: &HeaderMap) -> Result<Uuid, Problem> {
-    let Some(key) = headers.get("idempotency-key") else {
-        return Ok(Uuid::now_v7());
-    };
-    let is_key = (1..=255).contains(&key.len()) && key.as_bytes().iter().all(u8::is_ascii_graphic);
-    if !is_key {
-        return Err(Problem::bad_request(
-            "invalid-idempotency-key",
-            "`Idempotency-Key` has 1 to 255 visible characters",
-        )
-        .field("Idempotency-Key"));
-    }
-    let digest = Sha256::digest(key.as_bytes());
-    let mut bytes = [0; 16];
-    bytes
-        .iter_mut()
-        .zip(digest)
-        .for_each(|(byte, from)| *byte = from);
-    Ok(uuid::Builder::from_custom_bytes(bytes).into_uuid())
 }
 
 async fn store(uuid: Uuid, file: UploadedFile, trace: Trace) -> Result<Image, Problem> {
@@ -138,12 +114,7 @@ async fn store(uuid: Uuid, file: UploadedFile, trace: Trace) -> Result<Image, Pr
 async fn same_upload(again: Image) -> Result<Image, Problem> {
     match document::get::<Image>(again.uuid).await? {
         Some(before) if before.value.digest == again.digest => Ok(before.value),
-        _ => Err(Problem::new(
-            StatusCode::UNPROCESSABLE_ENTITY,
-            "idempotency-key-reused",
-            "this `Idempotency-Key` came with another picture before",
-        )
-        .field("Idempotency-Key")),
+        _ => Err(idempotency::reused()),
     }
 }
 
@@ -221,34 +192,5 @@ pub(crate) fn refusal(error: pictures::Error) -> Problem {
         }
         Error::InvalidLevels => Problem::bad_request("invalid-levels", "levels are from 2 to 256"),
         Error::Other(cause) => Problem::internal(cause),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn key(value: &'static str) -> HeaderMap {
-        let mut headers = HeaderMap::new();
-        headers.insert("idempotency-key", HeaderValue::from_static(value));
-        headers
-    }
-
-    #[test]
-    fn a_key_always_makes_the_same_identity() {
-        let [first, again, other] = ["a", "a", "b"].map(|k| choose_uuid(&key(k)).ok());
-        assert!(first.is_some() && first == again && first != other);
-    }
-
-    #[test]
-    fn without_a_key_every_upload_is_new() {
-        let none = HeaderMap::new();
-        assert_ne!(choose_uuid(&none).ok(), choose_uuid(&none).ok());
-    }
-
-    #[test]
-    fn a_malformed_key_is_refused() {
-        assert!(choose_uuid(&key("")).is_err());
-        assert!(choose_uuid(&key("a b")).is_err());
     }
 }

@@ -176,3 +176,22 @@ async fn all_nine_generations_are_asked_for_at_once() {
     assert_eq!(listed["items"][0]["id"], id.as_str());
     assert_eq!(listed["items"][0]["state"], "finished-with-failures");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_is_sent_again_starts_nothing_new() {
+    let upstream = Upstream::start().await;
+    let app = App::of(upstream.manifest()).await;
+    let start = async |what: Value| {
+        let request = app.request(Method::POST, "/catalog/ingests");
+        let request = request.header("idempotency-key", "once");
+        send(request.bearer_auth("test-admin-token").json(&what)).await
+    };
+    let what = json!({"source": "pokeapi", "generation": "generation-i"});
+    let [first, again] = [start(what.clone()).await, start(what).await];
+    assert_eq!((first.status.as_u16(), again.status.as_u16()), (202, 202));
+    assert_eq!(first.json(), again.json());
+    let other = start(json!({"source": "openfoodfacts"})).await;
+    other.assert_problem(422, "idempotency-key-reused");
+    let listed = app.get("/catalog/ingests").await.json();
+    assert_eq!(listed["items"].as_array().map(Vec::len), Some(1));
+}
