@@ -75,7 +75,7 @@ fn listing(wish: &Wish, products: &Page<Product>) -> Markup {
                 }
                 label { span { "Nutri-Score" }
                     select name="grade" {
-                        option value="" { "Every grade" }
+                        option value="" { "All" }
                         @for grade in GRADES {
                             option value=(grade) selected[wish.grade.as_deref() == Some(grade)] { (grade) }
                         }

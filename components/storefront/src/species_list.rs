@@ -63,8 +63,8 @@ fn list(wish: &Wish, species: &Page<SpeciesSummary>) -> Markup {
         section.opening {
             h1 { "Species" }
             form.filter action="/species" method="get" {
-                (choice("generation", "Generation", "Every generation", &GENERATIONS, wish.generation.as_deref(), generation))
-                (choice("type", "Type", "Every type", &TYPES, wish.r#type.as_deref(), label))
+                (choice("generation", "Generation", "All", &GENERATIONS, wish.generation.as_deref(), generation))
+                (choice("type", "Type", "All", &TYPES, wish.r#type.as_deref(), label))
                 button.button type="submit" { "Show" }
             }
         }
