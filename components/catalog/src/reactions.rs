@@ -14,7 +14,7 @@ use emporium_sdk::{
     event::Message,
     unit::Unit,
 };
-use futures::future::join3;
+use futures::future::{join_all, join3};
 
 use crate::{
     SERVICE,
@@ -45,9 +45,13 @@ const INGESTS: Subscription = Subscription {
     ..Subscription::new(SERVICE, "catalog-ingest")
 };
 
+/// How many claim names side by side. A species that comes slowly holds up those
+/// that were claimed with it, and no others.
+const LANES: u32 = 4;
+
 const NAMES: Subscription = Subscription {
     policy: POLICY,
-    batch: 32,
+    batch: 8,
     lease: LEASE,
     ..Subscription::new(SERVICE, "pokemon-name-event")
 };
@@ -61,14 +65,15 @@ pub(crate) async fn react() -> Result<(), deliveries::Error> {
         ..NAMES
     };
     // At once: a slow upstream must not keep what was fetched from being noted.
+    let lanes = (0..LANES).map(|_| drain(&names, async |received| on_name(&names, received).await));
     let (ingests, species, results) = join3(
         drain(&INGESTS, on_ingest),
-        drain(&names, async |received| on_name(&names, received).await),
+        join_all(lanes),
         drain(&RESULTS, on_result),
     )
     .await;
     relay::flush().await;
-    ingests.and(species).and(results)
+    species.into_iter().fold(ingests.and(results), Result::and)
 }
 
 async fn on_ingest(received: &Received) -> Result<Unit, Verdict> {
@@ -115,7 +120,7 @@ pub(crate) async fn relay() -> Result<(&'static Relay, Arc<Settings>), RelayErro
 /// once, so that none has to wait for its turn until its lease ends.
 async fn names_at_once() -> u32 {
     match Settings::get().await {
-        Ok(settings) => settings.relay.per_second.clamp(1, NAMES.batch),
+        Ok(settings) => (settings.relay.per_second / LANES).clamp(1, NAMES.batch),
         Err(_) => 1,
     }
 }

@@ -21,6 +21,10 @@ use crate::{
     pictures::{self, Encoding},
 };
 
+/// How many claim side by side. A file that comes slowly holds up those that were
+/// claimed with it, and no others.
+pub(crate) const LANES: usize = 4;
+
 /// Waiting for servers: many at once, as many as memory has room for.
 pub(crate) const FOUND: Subscription = Subscription {
     policy: Policy {
@@ -29,7 +33,7 @@ pub(crate) const FOUND: Subscription = Subscription {
         pause_after: 0,
         ..Subscription::new(SERVICE, "").policy
     },
-    batch: 16,
+    batch: 4,
     lease: Duration::from_secs(50),
     ..Subscription::new(SERVICE, "pokemon-media-event")
 };

@@ -9,7 +9,7 @@ use emporium_sdk::{
     image_events::{DitherDeleted, DitherFailed, DitherUploaded, ImageUploaded},
     unit::Unit,
 };
-use futures::future::join;
+use futures::future::{join, join_all};
 use http::HeaderMap;
 
 use crate::{
@@ -40,9 +40,11 @@ pub(crate) async fn react() -> Result<(), deliveries::Error> {
         drain(&DITHERS, on_dither).await?;
         drain(&IMAGES, on_image).await
     };
-    // At once: uploads must not wait for servers elsewhere.
-    let (uploads, found) = join(uploads, drain(&intake::FOUND, intake::on_found)).await;
-    uploads.and(found)
+    // At once: uploads must not wait for servers elsewhere, nor these for the
+    // slowest of them.
+    let lanes = (0..intake::LANES).map(|_| drain(&intake::FOUND, intake::on_found));
+    let (uploads, found) = join(uploads, join_all(lanes)).await;
+    found.into_iter().fold(uploads, Result::and)
 }
 
 async fn on_image(received: &Received) -> Result<Unit, Verdict> {
