@@ -144,7 +144,7 @@ async fn a_dependency_has_only_what_it_inherits() {
 #[tokio::test(flavor = "multi_thread")]
 async fn without_service_chaining_the_pages_say_what_is_missing() {
     let without = manifest().replace(
-        "allowed_outbound_hosts = [\"http://media.spin.internal\"]",
+        "allowed_outbound_hosts = [\"http://catalog.spin.internal\", \"http://media.spin.internal\"]",
         "allowed_outbound_hosts = []",
     );
     let app = App::of(without).await;
