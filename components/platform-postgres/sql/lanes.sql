@@ -54,9 +54,13 @@ BEGIN
                     PERFORM 1 FROM emporium.lanes
                     WHERE subscription = v_one.subscription AND subject = v_one.subject FOR UPDATE;
                     CONTINUE WHEN NOT FOUND;
+                    -- What is due stays due when its turn comes, wherever the
+                    -- clock has been set by then.
                     INSERT INTO emporium.waiting
                         (id, subscription, subject, due_ms, attempt, forgiven, owed_ms)
-                    VALUES (v_one.id, v_one.subscription, v_one.subject, v_one.due, v_one.attempt, v_one.forgiven, v_one.owed);
+                    VALUES (v_one.id, v_one.subscription, v_one.subject,
+                        CASE WHEN v_one.due <= p_now THEN 0 ELSE v_one.due END,
+                        v_one.attempt, v_one.forgiven, v_one.owed);
                     EXIT;
                 END LOOP;
                 IF v_first AND v_one.due <= p_now THEN

@@ -54,7 +54,7 @@ const SUBSCRIPTIONS: &str = "WITH now AS MATERIALIZED (SELECT emporium.now_ms() 
     LEFT JOIN LATERAL (
         SELECT count(*) FILTER (WHERE due_ms <= now.ms) AS due,
             count(*) FILTER (WHERE due_ms > now.ms) AS later,
-            min(due_ms) FILTER (WHERE due_ms <= now.ms) AS oldest
+            min(owed_ms) FILTER (WHERE due_ms <= now.ms) AS oldest
         FROM emporium_1.waiting WHERE subscription = s.id
     ) AS w ON true
     LEFT JOIN LATERAL (
