@@ -23,7 +23,9 @@ impl World {
             .iter()
             .filter_map(|served| served.pause.flatten());
         let workers = self.workers.values().copied();
-        due.chain(pauses).chain(workers)
+        // A subscription that is new is owed all of them.
+        let events = self.events.iter().map(|event| event.due);
+        due.chain(pauses).chain(workers).chain(events)
     }
 
     /// The topics that a ticker has to wake.
