@@ -169,7 +169,8 @@ impl Session {
         mut reply: Reply,
         sender: &mpsc::Sender<Vec<DbValue>>,
     ) -> Result<(), Error> {
-        let link = self.link().await?;
+        // The very connection of the reply, which is busy with it.
+        let link = self.lease.as_mut().and_then(Lease::link).ok_or_else(gone)?;
         loop {
             let next = tokio::select! {
                 () = sender.closed() => return Ok(()),
@@ -196,7 +197,6 @@ impl Session {
             Some(lease) => lease,
             None => self.pool.take(&self.address).await.map_err(from_pool)?,
         };
-        let gone = || Error::ConnectionFailed("the connection is gone".into());
         self.lease.insert(lease).link().ok_or_else(gone)
     }
 
@@ -210,6 +210,10 @@ impl Session {
             self.lease = None;
         }
     }
+}
+
+fn gone() -> Error {
+    Error::ConnectionFailed("the connection is gone".into())
 }
 
 /// Whether a connection is of no more use, and no transaction would be lost
