@@ -122,12 +122,21 @@ impl Guarded {
         let Some((mut guard, process)) = self.running.take() else {
             return;
         };
+        let family = family(process);
         if with == "KILL" {
-            signal(with, &family(process));
+            signal(with, &family);
         }
         let mut stdin = guard.stdin.take().expect("stdin");
         writeln!(stdin, "{with}").expect("the guard listens");
         guard.wait().expect("waiting");
+        // A child that is still there keeps the memory it shares, and no other
+        // server starts until it has gone.
+        let begin = Instant::now();
+        for process in family.iter().filter_map(|id| id.parse().ok()) {
+            while !is_gone(process) && begin.elapsed() < PATIENCE {
+                thread::sleep(Duration::from_millis(5));
+            }
+        }
     }
 
     /// Holds every process of the server until [`Self::resume`]: connections

@@ -23,6 +23,7 @@ async fn a_healthy_application_says_so() {
             "database",
             "redis",
             "lag",
+            "configuration",
             "catalog",
             "media",
             "dithering",

@@ -382,7 +382,7 @@ async fn a_large_reply_is_streamed() {
     let sql = "SELECT n, repeat('x', 1000) FROM generate_series(1, 5000) n";
     let counted = format!("query {sql}");
     let said = probe.run_one(&counted).await;
-    assert_eq!(said.split(';').count(), 5000);
+    assert_eq!(said.split(';').count(), 5000, "{said:.300}");
     // What nobody reads is given up, and the connection with it.
     let said = probe
         .run(&[&format!("first {sql}"), "query SELECT 1"])
