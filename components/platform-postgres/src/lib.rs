@@ -18,7 +18,8 @@ mod dead_letters;
 mod maintenance;
 mod workers;
 
-struct Component;
+/// The adapter.
+pub struct Component;
 
 // The names of exports have colons, which linkers of other targets do not take.
 #[cfg(target_arch = "wasm32")]

@@ -19,12 +19,19 @@ const SET_BACK_MS: u64 = 1000;
 const LAST: &str = "SELECT last_ms FROM clock";
 const REMEMBER: &str = "UPDATE clock SET last_ms = ?1";
 
-/// ?1 is how far the clock was set back, ?2 where it stood. Only what was asked
-/// for at a moment still to come stays where it is.
+/// ?1 is how far the clock was set back, ?2 where it stood when it was last
+/// looked at; what was published since then is known by its event. Only what was
+/// asked for at a moment still to come stays where it is.
 const MOVE_DELIVERIES: &str = "UPDATE deliveries SET due_ms = due_ms - ?1
-    WHERE due_ms <= ?2 OR attempt > 0";
+    WHERE due_ms <= ?2 OR attempt > 0 OR EXISTS (
+        SELECT 1 FROM events
+        WHERE sequence = event AND coalesce(not_before_ms, 0) <= published_ms
+    )";
 const MOVE_BEGINNINGS: &str = "UPDATE deliveries SET first_due_ms = first_due_ms - ?1
-    WHERE first_due_ms <= ?2 OR attempt > 0";
+    WHERE first_due_ms <= ?2 OR attempt > 0 OR EXISTS (
+        SELECT 1 FROM events
+        WHERE sequence = event AND coalesce(not_before_ms, 0) <= published_ms
+    )";
 const MOVE_PAUSES: &str = "UPDATE subscriptions
     SET paused_ms = paused_ms - ?1, paused_until_ms = paused_until_ms - ?1
     WHERE paused_ms IS NOT NULL";
