@@ -114,6 +114,7 @@ impl RuntimeConfig {
 }
 
 #[cfg(test)]
+#[expect(clippy::indexing_slicing, reason = "a test that cannot go on says why")]
 mod tests {
     use super::*;
 

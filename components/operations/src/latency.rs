@@ -56,8 +56,10 @@ mod tests {
 
     fn histogram(filled: &[(usize, u64)]) -> Histogram {
         let mut counts = vec![0; BOUNDS_MS.len() + 1];
-        for (place, count) in filled {
-            counts[*place] = *count;
+        for &(place, count) in filled {
+            if let Some(slot) = counts.get_mut(place) {
+                *slot = count;
+            }
         }
         Histogram { counts, sum_ms: 0 }
     }

@@ -27,7 +27,7 @@ const FINISH: &str = "SELECT emporium_1.finish_blob($1, $2, $3, $4, $5)";
 const DISCARD: &str = "SELECT 1 FROM emporium_1.discard_upload($1)";
 
 /// An unfinished upload. Less than a chunk of it is in memory.
-pub(crate) struct Upload {
+pub struct Upload {
     limit: u64,
     /// Absent while a write runs, and after one that failed: what was stored
     /// has a hole.
