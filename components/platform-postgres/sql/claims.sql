@@ -261,11 +261,11 @@ BEGIN
         UPDATE emporium.deliveries AS d SET free_ms = v_until
         WHERE d.id = ANY (p_id) AND d.leased
             AND ((d.id, d.attempt) IN (SELECT * FROM unnest(p_id, p_attempt))) IS TRUE
-        RETURNING d.id
+        RETURNING d.id, d.attempt
     )
     SELECT array_agg(l.n::int) INTO held
     FROM unnest(p_id, p_attempt) WITH ORDINALITY AS l (id, attempt, n)
-    JOIN extended AS e ON e.id = l.id;
+    JOIN extended AS e ON e.id = l.id AND e.attempt = l.attempt;
 END $$;
 
 -- Hand deliveries back. `p_wait` is absent where the policy decides. Returns,
