@@ -100,6 +100,8 @@ fn commit_together(units: &[&Unit], begun: &mut bool) -> Result<(Vec<Outcome>, W
     };
     let outcomes = connection.transaction(Durability::Full, || {
         *begun = true;
+        // Not before: the lock may have been waited for, and the clock set back.
+        transaction.now = now_ms();
         let mut outcomes = Vec::with_capacity(units.len());
         for unit in units {
             outcomes.push(match transaction.apply(unit) {
