@@ -96,7 +96,7 @@ BEGIN
     FROM emporium.subscriptions AS s JOIN emporium.topics AS t ON t.id = s.topic
     WHERE s.service = p_service AND t.name = p_topic FOR UPDATE OF s;
     UPDATE emporium.subscriptions
-    SET paused_since_ms = NULL, paused_until_ms = NULL, pause_reason = NULL, streak = 0
+    SET paused_since_ms = NULL, paused_until_ms = NULL, pause_reason = NULL
     WHERE service = p_service
         AND topic = (SELECT id FROM emporium.topics WHERE name = p_topic);
     RETURN coalesce(v_was, false);
