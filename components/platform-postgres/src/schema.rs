@@ -35,7 +35,6 @@ const MIGRATE: &str = concat!(
 
 /// Bring the database up to date.
 pub(crate) async fn migrate() -> Result<(), Failure> {
-    // `CREATE … IF NOT EXISTS` says that it skipped; nobody needs to hear it.
     match version().await? {
         Some(VERSION) => return Ok(()),
         Some(newer) if newer > VERSION => return Err(Failure::NewerSchema(newer)),
