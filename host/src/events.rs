@@ -50,7 +50,8 @@ pub(crate) fn channels(application: &Application) -> BTreeMap<Channel, Vec<Strin
 }
 
 /// Subscribes to every channel, then handles messages until `stopped`, and
-/// waits for the handlers that run.
+/// waits for the handlers that run. The first message of each channel is empty:
+/// services look for work that was left when the host last stopped.
 pub(crate) async fn subscribe(
     application: &Arc<Application>,
     stopped: &watch::Receiver<bool>,
@@ -85,20 +86,6 @@ pub(crate) async fn subscribe(
         }
     }
     Ok(listeners)
-}
-
-/// Publishes an empty message on every channel: services look for work that
-/// was left when the host last stopped.
-pub(crate) async fn wake_all(application: &Application) {
-    for channel in channels(application).into_keys() {
-        let redis = application.capabilities.redis();
-        if let Err(error) = redis
-            .publish(&channel.address, &channel.name, Vec::new())
-            .await
-        {
-            tracing::warn!("waking {:?}: {error:#}", channel.name);
-        }
-    }
 }
 
 struct Listener {

@@ -65,9 +65,12 @@ impl Host {
         Ok((store, instance))
     }
 
-    /// Messages of a channel, as a Redis trigger would see them.
+    /// Messages of a channel from now on, as a Redis trigger would see them.
     pub async fn subscribe(&self, address: &str, channel: &str) -> Result<Subscription> {
-        Ok(self.redis().subscribe(address, channel).await?)
+        let mut subscription = self.redis().subscribe(address, channel).await?;
+        // It stands for what was before.
+        subscription.next().await;
+        Ok(subscription)
     }
 
     /// Publishes a message on a channel.
@@ -124,21 +127,13 @@ impl Running {
         self.server.as_ref().map(|server| server.address())
     }
 
-    /// Wakes every channel once, and then ticks.
     fn begin_to_tick(&mut self) {
-        let Some(runtime) = &self.runtime else { return };
-        let application = self.application.clone();
-        let ticker = match (&self.server, application.options.tick) {
-            (Some(server), Some(period)) => Some(Ticker::new(&application, server, period)),
-            _ => None,
-        };
-        let stopped = self.stop.subscribe();
-        self.ticker = Some(runtime.spawn(async move {
-            events::wake_all(&application).await;
-            if let Some(ticker) = ticker {
-                ticker.run(stopped).await;
-            }
-        }));
+        if let (Some(runtime), Some(server), Some(period)) =
+            (&self.runtime, &self.server, self.application.options.tick)
+        {
+            let ticker = Ticker::new(&self.application, server, period);
+            self.ticker = Some(runtime.spawn(ticker.run(self.stop.subscribe())));
+        }
     }
 
     /// Takes on nothing new, waits for what is under way, and stops.

@@ -61,6 +61,7 @@ pub(crate) struct Client {
 impl Client {
     pub(super) fn subscribe(&self, channel: &str) -> Subscription {
         let queue = Arc::new(Queue::new(channel));
+        queue.push(&[]);
         let mut channels = lock(&self.server.channels);
         let queues = channels.entry(channel.into()).or_default();
         queues.retain(|queue| queue.strong_count() > 0);
@@ -148,6 +149,9 @@ mod tests {
             .expect("subscription");
         let reached = execute(&redis, "redis://h/1", "PUBLISH a message").await;
         assert_eq!(reached, Ok(Reply::Integer(2)));
+        for subscription in [&mut ours, &mut theirs] {
+            assert_eq!(subscription.next().await.as_deref(), Some(&[][..]));
+        }
         assert_eq!(ours.next().await.as_deref(), Some(&b"message"[..]));
         assert_eq!(theirs.next().await.as_deref(), Some(&b"message"[..]));
     }
@@ -188,6 +192,7 @@ mod tests {
                 .await
                 .expect("publish");
         }
+        assert_eq!(subscription.next().await.as_deref(), Some(&[][..]));
         for message in [b"1", b"2", b"3"] {
             assert_eq!(subscription.next().await.as_deref(), Some(&message[..]));
         }

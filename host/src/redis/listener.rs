@@ -29,8 +29,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Receives the messages of a channel until the subscription is dropped.
 ///
-/// What is published while the server is away is lost, so that an empty message
-/// stands for it when the server is back.
+/// What is published while there is no connection is lost, so that an empty
+/// message stands for it once there is one.
 pub(super) fn subscribe(address: RedisAddress, channel: &str) -> Subscription {
     let queue = Arc::new(Queue::new(channel));
     let listener = Listener {
@@ -56,6 +56,9 @@ impl Listener {
                 Ok(messages) => {
                     if let Some(since) = lost.take() {
                         self.recovered(since);
+                    }
+                    if let Some(queue) = self.queue.upgrade() {
+                        queue.push(&[]);
                     }
                     pause = FIRST_PAUSE;
                     match self.receive(messages).await {
@@ -124,8 +127,5 @@ impl Listener {
             channel,
             "the subscription to {channel:?} is back after {after:.1?}"
         );
-        if let Some(queue) = self.queue.upgrade() {
-            queue.push(&[]);
-        }
     }
 }

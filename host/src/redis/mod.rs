@@ -96,6 +96,9 @@ impl Redis {
 
     /// Receive the messages of a channel from now on. A server may be away: what
     /// it publishes is received once it is back.
+    ///
+    /// An empty message stands for all that was missed: the first one for what
+    /// was published before, a further one for each time the server was away.
     pub(crate) async fn subscribe(
         &self,
         address: &str,
