@@ -354,6 +354,18 @@ BEGIN
         ) THEN
             RAISE EXCEPTION 'a document was created meanwhile' USING ERRCODE = 'EM001';
         END IF;
+        -- Or was by somebody who removed it again: then its versions have to go on
+        -- from theirs. From here on nobody else can.
+        IF EXISTS (
+            SELECT FROM unnest(p_collection, p_key, p_write_unit, p_write_puts, version)
+                AS w (collection, key, unit, puts, version)
+            WHERE w.puts = 1 AND w.version = 1 AND w.unit <> ALL (refused) AND (
+                SELECT true FROM emporium.removals AS r
+                WHERE r.collection = w.collection AND r.key = w.key
+            )
+        ) THEN
+            RAISE EXCEPTION 'a document was removed meanwhile' USING ERRCODE = 'EM001';
+        END IF;
 
         IF cardinality(p_entry_write) > 0 THEN
             INSERT INTO emporium.entries (collection, name, value, key)

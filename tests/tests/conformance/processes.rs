@@ -1,7 +1,7 @@
 //! Several processes on one database: hosts that share nothing but the files.
 
 use emporium_tests::{conformance, platform::*};
-use journal::{CommitError, Expectation, Put};
+use journal::{CommitError, Expectation, Put, Removal};
 
 conformance! {
     async fn what_one_process_commits_another_reads(platform) {
@@ -16,6 +16,22 @@ conformance! {
         let (mut one, mut other) = (platform.instance().await, platform.elsewhere().await);
         futures::join!(count_up(&mut one, 50), count_up(&mut other.instance, 50));
         assert_eq!(one.value("things", "counter").await, "100");
+    }
+
+    async fn a_document_that_many_create_and_remove_is_always_somebodys(platform) {
+        let (mut one, mut second) = (platform.instance().await, platform.instance().await);
+        let (mut third, mut fourth) = (platform.elsewhere().await, platform.elsewhere().await);
+        let (one, second, third, fourth) = futures::join!(
+            take_and_release(&mut one, 100),
+            take_and_release(&mut second, 100),
+            take_and_release(&mut third.instance, 100),
+            take_and_release(&mut fourth.instance, 100),
+        );
+        let mut versions = [one, second, third, fourth].concat();
+        versions.sort_unstable();
+        // Each creation and each removal has a version of its own.
+        let expected: Vec<u64> = (0..400).map(|taken| taken * 2 + 1).collect();
+        assert_eq!(versions, expected);
     }
 
     async fn a_crash_takes_back_nothing_that_was_committed(platform) {
@@ -128,4 +144,30 @@ async fn count_up(instance: &mut Instance, times: u32) {
             }
         }
     }
+}
+
+/// Creates a document when it is absent and removes it, again and again; returns
+/// the versions that it was created as.
+async fn take_and_release(instance: &mut Instance, times: u32) -> Vec<u64> {
+    let mut versions = Vec::new();
+    for _ in 0..times {
+        let version = loop {
+            let taken = Put {
+                expected: Expectation::Absent,
+                ..put("things", "lock", "{}")
+            };
+            match instance.commit_one(puts([taken])).await {
+                Ok(receipt) => break receipt.versions[0],
+                Err(CommitError::Conflict(_)) => continue,
+                Err(error) => panic!("{error:?}"),
+            }
+        };
+        let release = Removal {
+            expected: Expectation::Version(version),
+            ..removal("things", "lock")
+        };
+        instance.committed(removes(release)).await;
+        versions.push(version);
+    }
+    versions
 }
