@@ -12,12 +12,10 @@ mod link;
 mod parameter;
 mod pool;
 mod session;
+mod shared;
 mod statement;
 mod value;
 
-use std::sync::Arc;
-
-use tokio::sync::Mutex;
 use wasmtime::component::{Accessor, FutureReader, Resource, StreamReader};
 
 pub(crate) use self::address::outbound_urls;
@@ -27,6 +25,7 @@ use self::{
     codec::CodecError,
     parameter::Parameter,
     session::Session,
+    shared::SharedSession,
 };
 use super::{Capability, CapabilityCtx, OPEN_LIMIT, rows::Rows};
 use crate::bindings::spin::postgres::postgres::{
@@ -40,7 +39,7 @@ const SYSTEM: &str = "postgresql";
 /// A component's connection to a database. Calls on it wait for each other.
 #[derive(Clone)]
 #[expect(unreachable_pub, reason = "the generated bindings export it again")]
-pub struct Connection(Arc<Mutex<Session>>);
+pub struct Connection(SharedSession);
 
 /// What a connection is to be like.
 #[expect(unreachable_pub, reason = "the generated bindings export it again")]
@@ -74,8 +73,7 @@ impl CapabilityCtx<'_> {
         };
         let pool = &self.state.shared.shared.postgres;
         let address = pool.address(key).map_err(|error| failed(&error))?;
-        let session = Session::new(pool.clone(), address);
-        let connection = Connection(Arc::new(Mutex::new(session)));
+        let connection = Connection(SharedSession::new(pool.clone(), address));
         let connection = self.table.push(connection);
         let connection = connection.map_err(|_| failed(&"too many connections"))?;
         self.state.open.postgres += 1;
@@ -91,11 +89,11 @@ impl CapabilityCtx<'_> {
         self.open_postgres(address, certificate)
     }
 
-    fn postgres(&self, connection: &Resource<Connection>) -> Result<Arc<Mutex<Session>>, Error> {
+    fn postgres(&self, connection: &Resource<Connection>) -> Result<SharedSession, Error> {
         let found = self.table.get(connection);
         let missing = |_| Error::ConnectionFailed("no connection found".into());
         found
-            .map(|Connection(session)| Arc::clone(session))
+            .map(|Connection(session)| session.clone())
             .map_err(missing)
     }
 }
@@ -180,7 +178,7 @@ impl HostConnection for CapabilityCtx<'_> {
     ) -> Result<RowSet, Error> {
         let parameters = parse_for_query(parameters)?;
         let session = self.postgres(&connection)?;
-        let mut session = Session::lock(&session).await;
+        let mut session = session.halt().await;
         let span = self.begin_statement(SYSTEM, &statement);
         let reply = session.query(&statement, &parameters).await;
         self.end_statement(span, &reply);
@@ -199,7 +197,7 @@ impl HostConnection for CapabilityCtx<'_> {
     ) -> Result<u64, Error> {
         let parameters = parse_for_execute(parameters)?;
         let session = self.postgres(&connection)?;
-        let mut session = Session::lock(&session).await;
+        let mut session = session.halt().await;
         let span = self.begin_statement(SYSTEM, &statement);
         let executed = session.execute(&statement, &parameters).await;
         self.end_statement(span, &executed);
@@ -235,9 +233,10 @@ impl<T: Send> HostConnectionWithStore<T> for Capability {
     ) -> Result<AsyncReply, Error> {
         let parameters = parse_for_query(parameters)?;
         let session = accessor.with(|mut access| access.get().postgres(&connection))?;
-        let session = Session::lock(&session).await;
         let span = accessor.with(|mut access| access.get().begin_statement(SYSTEM, &statement));
-        let reply = Session::stream(session, &statement, &parameters).await;
+        let replying = session
+            .with(|session| async move { Session::stream(session, &statement, &parameters).await });
+        let reply = replying.await;
         accessor.with(|mut access| access.get().end_statement(span, &reply));
         let reply = reply?;
         let (rest, outcome) = reply.rest.map(|rest| (rest.rows, rest.outcome)).unzip();
@@ -266,9 +265,10 @@ impl<T: Send> HostConnectionWithStore<T> for Capability {
     ) -> Result<u64, Error> {
         let parameters = parse_for_execute(parameters)?;
         let session = accessor.with(|mut access| access.get().postgres(&connection))?;
-        let mut session = Session::lock(&session).await;
         let span = accessor.with(|mut access| access.get().begin_statement(SYSTEM, &statement));
-        let executed = session.execute(&statement, &parameters).await;
+        let executing = session
+            .with(|mut session| async move { session.execute(&statement, &parameters).await });
+        let executed = executing.await;
         accessor.with(|mut access| access.get().end_statement(span, &executed));
         executed
     }

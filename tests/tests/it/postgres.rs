@@ -292,6 +292,21 @@ async fn a_trap_inside_a_transaction_leaves_the_pool_clean() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_halts_the_component_waits_for_no_other() {
+    let probe = Probe::start().await;
+    assert_eq!(probe.run_one("beside SELECT 1").await, "Int32(1)");
+    let said = probe
+        .run(&[
+            "execute BEGIN",
+            "beside SELECT 1",
+            "execute ROLLBACK",
+            "beside SELECT 1",
+        ])
+        .await;
+    assert_eq!(said, ["0", "Int32(1)", "0", "Int32(1)"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_transaction_that_is_left_open_is_rolled_back() {
     let probe = Probe::with(|limits| limits.postgres_connections = 1).await;
     probe.run_one("execute CREATE TABLE t (n int)").await;

@@ -4,9 +4,12 @@
 //! `BEGIN` to the end of the transaction; likewise after anything that may show
 //! to another user of the connection.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering::Relaxed},
+};
 
-use tokio::sync::{Mutex, OwnedMutexGuard, mpsc, oneshot};
+use tokio::sync::{OwnedMutexGuard, mpsc, oneshot};
 
 use super::{
     address::Address,
@@ -30,6 +33,8 @@ pub(super) struct Session {
     pool: Pool,
     address: Arc<Address>,
     lease: Option<Lease>,
+    /// Whether the lease outlasts its statement, for those that cannot look.
+    pub(super) is_kept: Arc<AtomicBool>,
 }
 
 /// A reply whose rows were all gathered, or only the first.
@@ -51,13 +56,7 @@ impl Session {
             pool,
             address,
             lease: None,
-        }
-    }
-
-    pub(super) async fn lock(this: &Arc<Mutex<Self>>) -> OwnedMutexGuard<Self> {
-        match Arc::clone(this).try_lock_owned() {
-            Ok(session) => session,
-            Err(_) => Arc::clone(this).lock_owned().await,
+            is_kept: Arc::default(),
         }
     }
 
@@ -209,6 +208,7 @@ impl Session {
         {
             self.lease = None;
         }
+        self.is_kept.store(self.lease.is_some(), Relaxed);
     }
 }
 

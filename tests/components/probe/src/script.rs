@@ -1,8 +1,9 @@
 //! Runs lines of a script on one connection, and says what came of each.
 //!
-//! `postgres?ADDRESS` knows `query`, `execute`, `sync`, `first` (the first row of
-//! a stream, which is then dropped), `bind`, `open` (another connection), `keep`
-//! (leaks the connection) and `trap`. `redis?ADDRESS` takes commands of words,
+//! `postgres?ADDRESS` knows `query`, `execute`, `sync`, `beside` (`sync` while
+//! another statement runs), `first` (the first row of a stream, which is then
+//! dropped), `bind`, `open` (another connection), `keep` (leaks the connection)
+//! and `trap`. `redis?ADDRESS` takes commands of words,
 //! `key-value?LABEL` takes `get`, `set`, `delete`, `exists` and `keys`.
 
 use spin_sdk::{
@@ -37,6 +38,12 @@ pub(crate) async fn postgres(address: &str, script: &str) -> String {
                 .query(sql, &[])
                 .map(|set| table(&set.rows))
                 .map_err(words),
+            "beside" => {
+                let slow = query(&connection, "SELECT pg_sleep(0.3)", vec![], usize::MAX);
+                let quick = async { connection.query(sql, &[]) };
+                let (slow, quick) = futures::join!(slow, quick);
+                slow.and(quick.map(|set| table(&set.rows)).map_err(words))
+            }
             "open" => match pg::Connection::open(address).await {
                 Ok(other) => {
                     connection = other.into_inner();
