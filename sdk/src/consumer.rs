@@ -7,9 +7,10 @@ use futures::{StreamExt as _, future::join_all, stream::FuturesUnordered};
 use serde::de::DeserializeOwned;
 
 use crate::{
-    deliveries::{self, Burial, Delivery, Lease, Return},
+    deliveries::{self, Delivery, Lease},
     event::Envelope,
     journal::{self, CommitError},
+    refusals,
     trace::Trace,
     unit::{Unit, back_off},
     worker,
@@ -246,48 +247,5 @@ async fn finish(
         }))
         .await;
     }
-    give_back(subscription, refused).await;
-}
-
-async fn give_back(subscription: &Subscription, refused: Vec<(Lease, Verdict)>) {
-    let mut returns = Vec::new();
-    let mut burials = Vec::new();
-    for (lease, verdict) in refused {
-        match verdict {
-            Verdict::Retry { reason, after } => {
-                eprintln!(
-                    "{} retries a delivery of `{}`: {reason} delivery={} attempt={}",
-                    subscription.service, subscription.topic, lease.delivery, lease.attempt
-                );
-                returns.push(Return {
-                    lease,
-                    retry_after_ms: after
-                        .map(|after| u64::try_from(after.as_millis()).unwrap_or(u64::MAX)),
-                    reason,
-                });
-            }
-            Verdict::Reject { reason } => {
-                eprintln!(
-                    "{} rejects a delivery of `{}`: {reason} delivery={} attempt={}",
-                    subscription.service, subscription.topic, lease.delivery, lease.attempt
-                );
-                burials.push(Burial { lease, reason });
-            }
-        }
-    }
-    // A failure here leaves leases to run out: the events are handed out again.
-    if !returns.is_empty() {
-        log_failures(deliveries::release(returns).await);
-    }
-    if !burials.is_empty() {
-        log_failures(deliveries::bury(burials).await);
-    }
-}
-
-fn log_failures<T>(results: Vec<Result<T, deliveries::Error>>) {
-    for error in results.into_iter().filter_map(Result::err) {
-        if !matches!(error, deliveries::Error::LeaseLost) {
-            eprintln!("handing a delivery back: {error}");
-        }
-    }
+    refusals::give_back(subscription, refused).await;
 }

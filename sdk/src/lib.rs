@@ -20,6 +20,7 @@ pub mod outbound;
 pub mod paging;
 pub mod park;
 pub mod problem;
+mod refusals;
 pub mod service;
 pub mod trace;
 pub mod unit;
