@@ -80,11 +80,12 @@ END $$;
 
 -- Lease up to `p_limit` deliveries. `p_after` is where the consumer's last claim
 -- ended: those before it have been looked at, and what they left in the index
--- need not be walked over again until the end is reached.
+-- need not be walked over again until the end is reached. `p_claim` is what
+-- `disown` knows this claim by.
 CREATE FUNCTION emporium_1.claim(
     p_service text, p_topic text, p_max_attempts bigint, p_backoff_base bigint,
     p_backoff_cap bigint, p_blocks int, p_pause_after bigint, p_pause bigint,
-    p_worker text, p_limit int, p_lease int, p_after bigint,
+    p_worker text, p_limit int, p_lease int, p_after bigint, p_claim int,
     OUT delivery bigint[], OUT attempt int[], OUT event_id text[], OUT kind text[],
     OUT subject text[], OUT envelope_bytes int[], OUT envelopes bytea, OUT next_due_in bigint
 ) LANGUAGE plpgsql
@@ -218,7 +219,8 @@ BEGIN
         ) AS f
         WHERE f.bytes <= 16777216 OR f.n = 1;
         UPDATE emporium.deliveries
-        SET leased = true, attempt = deliveries.attempt + 1, free_ms = v_until, worker = v_worker
+        SET leased = true, attempt = deliveries.attempt + 1, free_ms = v_until, worker = v_worker,
+            claim = p_claim
         WHERE id = ANY (delivery);
     END IF;
 
@@ -245,6 +247,24 @@ BEGIN
     IF v_next IS NOT NULL THEN
         next_due_in := greatest(v_next - v_now, 0);
     END IF;
+END $$;
+
+-- Free what a claim leased whose reply was lost. Nobody has begun that attempt,
+-- so that it does not count.
+CREATE FUNCTION emporium_1.disown(p_service text, p_topic text, p_claim int) RETURNS void
+LANGUAGE plpgsql
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off
+AS $$
+DECLARE
+    v_subscription bigint;
+BEGIN
+    SELECT s.id INTO v_subscription
+    FROM emporium.topics AS t JOIN emporium.subscriptions AS s ON s.topic = t.id
+    WHERE t.name = p_topic AND s.service = p_service;
+    UPDATE emporium.deliveries
+    SET leased = false, forgiven = forgiven + 1, free_ms = 0, worker = NULL, claim = NULL
+    WHERE id > v_subscription << 44 AND id < (v_subscription + 1) << 44
+        AND leased AND claim = p_claim;
 END $$;
 
 -- Start the time of leases anew. Returns which of them hold.

@@ -146,8 +146,9 @@ CREATE TABLE emporium.tallies (
 -- the event, so that one index serves claims, settlements and uniqueness, and a
 -- lease changes nothing that is indexed. `free_ms` is when a lease runs out, 0
 -- without one. `attempt` only grows, so that a lease from before a replay stays
--- void; `forgiven` is what of it the latest replay took off. `owed_ms` is when
--- the delivery first fell due.
+-- void; `forgiven` is what of it does not count: what was before the latest
+-- replay, and attempts nobody heard of. `claim` is the claim that took the
+-- lease. `owed_ms` is when the delivery first fell due.
 CREATE TABLE emporium.deliveries (
     id bigint PRIMARY KEY,
     free_ms bigint NOT NULL DEFAULT 0,
@@ -155,6 +156,7 @@ CREATE TABLE emporium.deliveries (
     attempt int NOT NULL DEFAULT 0,
     forgiven int NOT NULL DEFAULT 0,
     worker int,
+    claim int,
     owed_ms bigint NOT NULL,
     subject text COLLATE "C"
 ) WITH (

@@ -1,6 +1,10 @@
 //! Deliveries, handed out and taken back.
 
-use std::{cell::RefCell, collections::HashMap};
+use std::{
+    cell::RefCell,
+    collections::HashMap,
+    time::{Duration, Instant},
+};
 
 use emporium_adapter::{
     Failure, Terms,
@@ -11,7 +15,7 @@ use emporium_adapter::{
     reason::shorten,
     wakes,
 };
-use spin_sdk::pg::wit::postgres::ParameterValue;
+use spin_sdk::{pg::wit::postgres::ParameterValue, time::sleep};
 
 use crate::{
     Component, connection,
@@ -19,10 +23,16 @@ use crate::{
 };
 
 const CLAIM: &str =
-    "SELECT * FROM emporium_1.claim($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)";
+    "SELECT * FROM emporium_1.claim($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)";
+const DISOWN: &str = "SELECT emporium_1.disown($1, $2, $3)";
 const EXTEND: &str = "SELECT emporium_1.extend($1, $2, $3)";
 const RELEASE: &str = "SELECT * FROM emporium_1.release($1, $2, $3, $4)";
 const BURY: &str = "SELECT emporium_1.bury($1, $2, $3)";
+
+/// How long a claim whose reply was lost waits for the database, and how often
+/// it looks.
+const ABSENCE: Duration = Duration::from_secs(20);
+const ABSENCE_STEP: Duration = Duration::from_millis(250);
 
 thread_local! {
     /// Where the latest claim of each subscription (service, topic) ended.
@@ -78,6 +88,7 @@ async fn claim(
     let terms = Terms::from(subscription.policy);
     let name = (subscription.service, subscription.topic);
     let after = ENDED.with_borrow(|ended| ended.get(&name).copied());
+    let number = rand::random::<i32>();
     let parameters = vec![
         text(name.0.as_str()),
         text(name.1.as_str()),
@@ -91,8 +102,15 @@ async fn claim(
         small(limit),
         small(lease_ms),
         integer(after.unwrap_or(0)),
+        small(number),
     ];
-    let mut row = connection::only_row(CLAIM, parameters).await?;
+    let mut row = match connection::only_row(CLAIM, parameters).await {
+        Err(failure @ Failure::Unavailable(_)) => {
+            disown(&name, number).await;
+            return Err(failure);
+        }
+        row => row?,
+    };
     let ids: Vec<u64> = row.unsigneds()?;
     let attempts: Vec<u32> = row.unsigneds()?;
     let (event_ids, kinds, subjects) = (row.texts()?, row.texts()?, row.optional_texts()?);
@@ -125,6 +143,21 @@ async fn claim(
         deliveries: deliveries.collect::<Result<_, Failure>>()?,
         next_due_in_ms,
     })
+}
+
+/// Free what a claim may have leased of which no reply came, as soon as the
+/// database is back: otherwise nobody would handle it before its lease ran out.
+async fn disown((service, topic): &(String, String), number: i32) {
+    let begun = Instant::now();
+    while begun.elapsed() < ABSENCE {
+        sleep(ABSENCE_STEP).await;
+        let parameters = vec![text(service.as_str()), text(topic.as_str()), small(number)];
+        match connection::execute(DISOWN, parameters).await {
+            Err(Failure::Unavailable(_)) => {}
+            Err(failure) => return eprintln!("disowning a claim: {failure}"),
+            Ok(()) => return,
+        }
+    }
 }
 
 fn columns(leases: impl Iterator<Item = Lease> + Clone) -> Vec<ParameterValue> {
