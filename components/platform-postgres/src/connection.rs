@@ -3,16 +3,22 @@
 //! Every statement is a transaction of its own: what has to happen together is
 //! one stored function. So a guest that dies between two calls leaves nothing
 //! half done, and no connection in a transaction.
+//!
+//! An instance has a connection only while one of its statements runs: hosts
+//! lend connections of a pool, and idle instances must not keep them.
 
-use std::{cell::RefCell, rc::Rc};
+use std::{
+    cell::RefCell,
+    rc::{Rc, Weak},
+};
 
 use emporium_adapter::Failure;
 use spin_sdk::{
-    pg::wit::postgres::{self, Error, ParameterValue, QueryError},
+    pg::wit::postgres::{Connection, DbValue, Error, ParameterValue},
     variables,
 };
 
-use crate::{row::Row, schema};
+use crate::{refused::Refused, row::Row, schema};
 
 /// The variable with the address of the database.
 const ADDRESS: &str = "postgres_url";
@@ -20,23 +26,9 @@ const ADDRESS: &str = "postgres_url";
 /// How often a statement is tried that lost to another one.
 const ATTEMPTS: usize = 10;
 
-/// What `commit` raises, and two of Postgres: a serialisation failure and a
-/// deadlock. All mean that nothing happened, and that a retry will see more.
-const LOST: [&str; 3] = ["EM001", "40001", "40P01"];
-
-/// No such schema, function, or table: the database is empty, or has been
-/// migrated by another version.
-const UNDEFINED: [&str; 3] = ["3F000", "42883", "42P01"];
-
-/// Classes and codes of conditions that pass: lost connections, a full disk, too
-/// many connections, a server that stops or starts or admits nobody, a statement
-/// that took too long, a standby, I/O errors.
-const PASSING: [&str; 9] = [
-    "08", "53", "55000", "55P03", "57014", "57P", "25006", "58", "40",
-];
-
 thread_local! {
-    static CONNECTION: RefCell<Option<Rc<postgres::Connection>>> = const { RefCell::new(None) };
+    static CONNECTION: RefCell<Weak<Connection>> = const { RefCell::new(Weak::new()) };
+    static KNOWN_ADDRESS: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
 /// Run a statement for its rows.
@@ -44,22 +36,11 @@ pub(crate) async fn rows(
     statement: &'static str,
     parameters: Vec<ParameterValue>,
 ) -> Result<impl Iterator<Item = Row>, Failure> {
-    let mut migrated = false;
-    let mut attempt = 1;
-    loop {
-        match run(statement, &parameters).await {
-            Ok(rows) => return Ok(rows.rows.into_iter().map(Row::from)),
-            Err(Refused::Undefined(_)) if !migrated => {
-                schema::migrate().await?;
-                migrated = true;
-            }
-            Err(Refused::Lost(_)) if attempt < ATTEMPTS => attempt += 1,
-            Err(refused) => return Err(refused.into()),
-        }
-    }
+    let rows = tried(async |connection| gather(connection, statement, &parameters).await);
+    Ok(rows.await?.into_iter().map(Row::from))
 }
 
-/// Run a statement for the first of its rows.
+/// Run a statement for the first of its rows, if it has any.
 pub(crate) async fn row(
     statement: &'static str,
     parameters: Vec<ParameterValue>,
@@ -72,9 +53,8 @@ pub(crate) async fn only_row(
     statement: &'static str,
     parameters: Vec<ParameterValue>,
 ) -> Result<Row, Failure> {
-    row(statement, parameters)
-        .await?
-        .ok_or_else(|| Failure::Other("a statement gave no row".into()))
+    let row = row(statement, parameters).await?;
+    row.ok_or_else(|| Failure::Other("a statement gave no row".into()))
 }
 
 /// Run a statement for its effect.
@@ -82,104 +62,97 @@ pub(crate) async fn execute(
     statement: &'static str,
     parameters: Vec<ParameterValue>,
 ) -> Result<(), Failure> {
-    rows(statement, parameters).await.map(drop)
+    let done = tried(async |connection| {
+        let done = connection.execute_async(statement.to_owned(), parameters.clone());
+        done.await
+    });
+    done.await.map(drop)
 }
 
-/// Why a statement has no result.
-pub(crate) enum Refused {
-    /// What it names is not there.
-    Undefined(String),
-    /// To another statement, and can be tried again.
-    Lost(String),
-    Failed(Failure),
-}
-
-/// Run a statement once.
-pub(crate) async fn run(
-    statement: &str,
-    parameters: &[ParameterValue],
-) -> Result<postgres::RowSet, Refused> {
-    let connection = connection().await.map_err(Refused::Failed)?;
-    query(&connection, statement, parameters)
-}
-
-/// Run a statement where nothing may wait, on the connection that there is.
+/// Run a statement for its effect where nothing may wait, at an address that was
+/// used before.
+///
+/// The connection is its own: one that another task waits for would be waited for
+/// in vain, as nothing else of this instance runs meanwhile.
 pub(crate) fn execute_at_once(
     statement: &str,
     parameters: &[ParameterValue],
 ) -> Result<(), Failure> {
-    let connection = CONNECTION
+    let address = KNOWN_ADDRESS
         .with_borrow(Clone::clone)
         .ok_or_else(|| Failure::Unavailable("postgres: the connection was lost".into()))?;
-    query(&connection, statement, parameters)?;
+    let connection = Connection::open(&address).map_err(Refused::from)?;
+    let done = connection.execute(statement, parameters);
+    done.map_err(Refused::from)?;
     Ok(())
 }
 
-/// The call is synchronous: an instance has one connection, on which statements
-/// run one after the other in any case.
-fn query(
-    connection: &postgres::Connection,
+/// Run a statement once, and wait for all of its rows.
+///
+/// Never `query`, the call that waits for everything at once: it halts the
+/// instance meanwhile, with whatever else it handles, and Spin 4.1 never returns
+/// from it if there is no row.
+pub(crate) async fn gather(
+    connection: &Connection,
     statement: &str,
     parameters: &[ParameterValue],
-) -> Result<postgres::RowSet, Refused> {
-    connection.query(statement, parameters).map_err(|error| {
-        if matches!(error, Error::ConnectionFailed(_)) {
-            CONNECTION.set(None);
-        }
-        Refused::from(error)
-    })
+) -> Result<Vec<Vec<DbValue>>, Error> {
+    let reply = connection.query_async(statement.to_owned(), parameters.to_vec());
+    let (_, rows, outcome) = reply.await?;
+    let rows = rows.collect().await;
+    outcome.await.map(|()| rows)
 }
 
-async fn connection() -> Result<Rc<postgres::Connection>, Failure> {
-    if let Some(connection) = CONNECTION.with_borrow(Clone::clone) {
-        return Ok(connection);
+/// Try a statement until it loses to no other one, in a database that is up to
+/// date.
+async fn tried<T>(statement: impl AsyncFn(&Connection) -> Result<T, Error>) -> Result<T, Failure> {
+    let mut migrated = false;
+    let mut attempt = 1;
+    loop {
+        match run(&statement).await {
+            Ok(reply) => return Ok(reply),
+            Err(Refused::Undefined(_)) if !migrated => {
+                schema::migrate().await?;
+                migrated = true;
+            }
+            Err(Refused::Lost(_)) if attempt < ATTEMPTS => attempt += 1,
+            Err(refused) => return Err(refused.into()),
+        }
+    }
+}
+
+/// Run a statement once.
+pub(crate) async fn run<T>(
+    statement: impl AsyncFn(&Connection) -> Result<T, Error>,
+) -> Result<T, Refused> {
+    let address = address().await.map_err(Refused::Failed)?;
+    let connection = connect(&address)?;
+    let outcome = statement(&connection).await;
+    if matches!(outcome, Err(Error::ConnectionFailed(_))) {
+        // Neither the connection nor where it led to is to be relied on.
+        CONNECTION.set(Weak::new());
+        KNOWN_ADDRESS.set(None);
+    }
+    Ok(outcome?)
+}
+
+async fn address() -> Result<String, Failure> {
+    if let Some(address) = KNOWN_ADDRESS.with_borrow(Clone::clone) {
+        return Ok(address);
     }
     let address = variables::get(ADDRESS)
         .await
         .map_err(|error| Failure::Unavailable(format!("variable `{ADDRESS}`: {error}")))?;
-    let connection = postgres::Connection::open(&address).map_err(Refused::from)?;
-    let connection = Rc::new(connection);
-    CONNECTION.set(Some(connection.clone()));
+    KNOWN_ADDRESS.set(Some(address.clone()));
+    Ok(address)
+}
+
+/// The connection of the statement that runs, or another one.
+fn connect(address: &str) -> Result<Rc<Connection>, Refused> {
+    if let Some(connection) = CONNECTION.with_borrow(Weak::upgrade) {
+        return Ok(connection);
+    }
+    let connection = Rc::new(Connection::open(address)?);
+    CONNECTION.set(Rc::downgrade(&connection));
     Ok(connection)
-}
-
-impl From<Error> for Refused {
-    fn from(error: Error) -> Self {
-        match error {
-            Error::ConnectionFailed(text) => {
-                Self::Failed(Failure::Unavailable(format!("postgres: {text}")))
-            }
-            Error::QueryFailed(QueryError::DbError(error)) => {
-                let text = format!("postgres: {} ({})", error.message, error.code);
-                let code = error.code.as_str();
-                if UNDEFINED.contains(&code) {
-                    Self::Undefined(text)
-                } else if LOST.contains(&code) {
-                    Self::Lost(text)
-                } else if PASSING.iter().any(|passing| code.starts_with(passing)) {
-                    Self::Failed(Failure::Unavailable(text))
-                } else {
-                    Self::Failed(Failure::Other(text))
-                }
-            }
-            // What a host cannot structure is, as a rule, the connection: it was
-            // closed while the statement ran.
-            Error::QueryFailed(QueryError::Text(text)) => {
-                Self::Failed(Failure::Unavailable(format!("postgres: {text}")))
-            }
-            Error::BadParameter(text) | Error::ValueConversionFailed(text) | Error::Other(text) => {
-                Self::Failed(Failure::Other(format!("postgres: {text}")))
-            }
-        }
-    }
-}
-
-impl From<Refused> for Failure {
-    fn from(refused: Refused) -> Self {
-        match refused {
-            Refused::Undefined(text) => Self::Other(text),
-            Refused::Lost(text) => Self::Unavailable(text),
-            Refused::Failed(failure) => failure,
-        }
-    }
 }

@@ -7,7 +7,11 @@
 
 use emporium_adapter::Failure;
 
-use crate::connection::{Refused, run};
+use crate::{
+    connection::{gather, run},
+    refused::Refused,
+    row::Row,
+};
 
 /// What this adapter reads and writes.
 pub(crate) const VERSION: u32 = 1;
@@ -40,7 +44,7 @@ pub(crate) async fn migrate() -> Result<(), Failure> {
         Some(newer) if newer > VERSION => return Err(Failure::NewerSchema(newer)),
         _ => {}
     }
-    run(MIGRATE, &[]).await?;
+    run(async |connection| connection.execute_async(MIGRATE.into(), Vec::new()).await).await?;
     match version().await? {
         Some(VERSION) => Ok(()),
         Some(newer) if newer > VERSION => Err(Failure::NewerSchema(newer)),
@@ -51,9 +55,9 @@ pub(crate) async fn migrate() -> Result<(), Failure> {
 }
 
 async fn version() -> Result<Option<u32>, Failure> {
-    match run(FIND, &[]).await {
-        Ok(found) => {
-            let row = found.rows.into_iter().next().map(crate::row::Row::from);
+    match run(async |connection| gather(connection, FIND, &[]).await).await {
+        Ok(rows) => {
+            let row = rows.into_iter().next().map(Row::from);
             row.map(|mut row| row.unsigned()).transpose()
         }
         Err(Refused::Undefined(_)) => Ok(None),

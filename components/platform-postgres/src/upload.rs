@@ -24,7 +24,7 @@ const CAPACITY: u64 = (CHUNK as u64) << 20;
 
 const ADD_CHUNK: &str = "SELECT emporium_1.add_chunk($1, $2, $3)";
 const FINISH: &str = "SELECT emporium_1.finish_blob($1, $2, $3, $4, $5)";
-const DISCARD: &str = "SELECT 1 FROM emporium_1.discard_upload($1)";
+const DISCARD: &str = "SELECT emporium_1.discard_upload($1)";
 
 /// An unfinished upload. Less than a chunk of it is in memory.
 pub struct Upload {
