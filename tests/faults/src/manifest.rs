@@ -28,11 +28,11 @@ impl Terms {
 }
 
 impl Default for Terms {
-    /// A lease that ends soon: what a host claimed without hearing of it, because
-    /// the connection broke, is free again only then.
+    /// The usual lease of the SDK. A connection that breaks must not make anybody
+    /// wait for its end.
     fn default() -> Self {
         Self {
-            lease_ms: 4_000,
+            lease_ms: 30_000,
             max_attempts: 20,
             batch: 20,
         }
