@@ -10,6 +10,7 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use tokio::{
     sync::{Semaphore, watch},
     task::JoinSet,
+    time::timeout,
 };
 use wasmtime::{
     Store,
@@ -26,6 +27,19 @@ use crate::{
 };
 
 const INTERFACE: &str = "spin:redis/inbound-redis@3.0.0";
+
+/// How long to wait for the first tick, which makes this host known: what it
+/// claims before cannot be taken from it if it dies.
+const ANNOUNCEMENT: Duration = Duration::from_secs(5);
+
+/// What listeners need to know of the host.
+#[derive(Clone)]
+pub(crate) struct Signals {
+    /// Nothing new is taken on.
+    pub(crate) stopped: watch::Receiver<bool>,
+    /// The ticker has ticked, or there is none.
+    pub(crate) has_begun: watch::Receiver<bool>,
+}
 
 /// A channel of a server, and who listens to it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -49,12 +63,12 @@ pub(crate) fn channels(application: &Application) -> BTreeMap<Channel, Vec<Strin
     channels
 }
 
-/// Subscribes to every channel, then handles messages until `stopped`, and
+/// Subscribes to every channel, then handles messages until the host stops, and
 /// waits for the handlers that run. The first message of each channel is empty:
 /// services look for work that was left when the host last stopped.
 pub(crate) async fn subscribe(
     application: &Arc<Application>,
-    stopped: &watch::Receiver<bool>,
+    signals: &Signals,
 ) -> Result<JoinSet<()>> {
     let mut listeners = JoinSet::new();
     for (channel, components) in channels(application) {
@@ -82,7 +96,7 @@ pub(crate) async fn subscribe(
                 channel: channel.name.clone(),
                 counters: application.counters.redis(&id),
             };
-            listeners.spawn(listener.listen(subscription, stopped.clone()));
+            listeners.spawn(listener.listen(subscription, signals.clone()));
         }
     }
     Ok(listeners)
@@ -97,7 +111,13 @@ struct Listener {
 }
 
 impl Listener {
-    async fn listen(self, mut subscription: Subscription, mut stopped: watch::Receiver<bool>) {
+    async fn listen(self, mut subscription: Subscription, signals: Signals) {
+        let Signals {
+            mut stopped,
+            mut has_begun,
+        } = signals;
+        // An error means that there is no ticker.
+        let _ = timeout(ANNOUNCEMENT, has_begun.wait_for(|has_begun| *has_begun)).await;
         let limits = &self.application.options.limits;
         let handlers = limits.channel_handlers.get(&self.channel);
         let handlers = *handlers.unwrap_or(&limits.handlers);
@@ -136,7 +156,7 @@ impl Listener {
         let traced = tracer.map(|tracer| tracer.message(&self.unit.id, &self.channel, &message));
         let (scope, span) = traced.unzip();
         let calling = self.call(message, deadline, scope);
-        let outcome = tokio::time::timeout(deadline, calling).await;
+        let outcome = timeout(deadline, calling).await;
         let outcome =
             outcome.unwrap_or_else(|_| Err(anyhow!("it did not end within {deadline:?}")));
         self.counters.ended(&outcome);

@@ -14,7 +14,7 @@ use crate::{
     Options, State,
     application::{Application, NoChain},
     error::Anyhow as _,
-    events,
+    events::{self, Signals},
     http::Server,
     redis::{Redis, Subscription},
     ticker::{self, Ticker},
@@ -95,9 +95,11 @@ impl Host {
             tracer.start();
         }
         let (stop, stopped) = watch::channel(false);
+        let (begun, has_begun) = watch::channel(false);
         let subscribing = {
             let application = application.clone();
-            runtime.spawn(async move { events::subscribe(&application, &stopped).await })
+            let signals = Signals { stopped, has_begun };
+            runtime.spawn(async move { events::subscribe(&application, &signals).await })
         };
         let listeners = subscribing.await??;
         let server = match application.manifest.http.is_empty() {
@@ -112,7 +114,7 @@ impl Host {
             ticker: None,
             runtime: Some(runtime),
         };
-        running.begin_to_tick();
+        running.begin_to_tick(begun);
         Ok(running)
     }
 
@@ -127,11 +129,12 @@ impl Running {
         self.server.as_ref().map(|server| server.address())
     }
 
-    fn begin_to_tick(&mut self) {
+    /// Without a ticker, `begun` is dropped.
+    fn begin_to_tick(&mut self, begun: watch::Sender<bool>) {
         if let (Some(runtime), Some(server), Some(period)) =
             (&self.runtime, &self.server, self.application.options.tick)
         {
-            let ticker = Ticker::new(&self.application, server, period);
+            let ticker = Ticker::new(&self.application, server, period, begun);
             self.ticker = Some(runtime.spawn(ticker.run(self.stop.subscribe())));
         }
     }

@@ -41,19 +41,23 @@ pub(crate) struct Ticker {
     server: Arc<Server>,
     period: Duration,
     since: SystemTime,
+    begun: watch::Sender<bool>,
 }
 
 impl Ticker {
+    /// A ticker that tells `begun` when it ticked for the first time.
     pub(crate) fn new(
         application: &Arc<Application>,
         server: &Arc<Server>,
         period: Duration,
+        begun: watch::Sender<bool>,
     ) -> Self {
         Self {
             application: application.clone(),
             server: server.clone(),
             period,
             since: SystemTime::now(),
+            begun,
         }
     }
 
@@ -67,7 +71,9 @@ impl Ticker {
                 _ = stopped.wait_for(|stopped| *stopped) => return,
                 _ = period.tick() => {}
             }
-            match self.tick().await {
+            let ticked = self.tick().await;
+            self.begun.send_replace(true);
+            match ticked {
                 Ok(StatusCode::NOT_FOUND) => return,
                 Ok(status) => {
                     // Said once, not every second.
