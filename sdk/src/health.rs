@@ -10,6 +10,8 @@ use http::StatusCode;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::document::{self, Document};
+
 /// How one thing that a service needs is doing.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Check {
@@ -34,6 +36,12 @@ impl Check {
             healthy: detail.is_none(),
             detail,
         }
+    }
+
+    /// What came of reading a document of the collection of `D`, which need not
+    /// exist.
+    pub async fn of_documents<D: Document>() -> Self {
+        Self::of("documents", document::get::<D>("health").await.map(drop))
     }
 }
 

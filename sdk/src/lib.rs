@@ -3,19 +3,22 @@
 //! A service reads [`document`]s, decides, and commits a [`unit`] of work:
 //! documents and [`event`]s together, or nothing. The [`consumer`] loop hands
 //! it the events it subscribed to, and settles each with the unit it led to.
-//! [`service`] serves its HTTP routes, and [`problem`] turns every failure into
+//! [`service!`] exports it, [`service`](mod@service) serves its HTTP routes, and [`problem`] turns every failure into
 //! an answer a caller can act upon.
 
 pub mod address;
 pub mod admin;
 pub mod blob;
+mod component;
 pub mod consumer;
 pub mod document;
 pub mod download;
 pub mod event;
 pub mod extract;
+pub mod gathering;
 pub mod health;
 pub mod idempotency;
+pub mod lanes;
 pub mod outbound;
 pub mod paging;
 pub mod park;

@@ -18,6 +18,9 @@ use crate::{problem::Problem, trace::Trace};
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
+/// What a wake carries. It does not count: a wake may be lost, doubled or forged.
+pub type Wake = bytes::Bytes;
+
 /// Where a service describes itself. Only other components can ask: no route in
 /// `spin.toml` leads there.
 pub const OPENAPI_PATH: &str = "/openapi.json";

@@ -98,11 +98,20 @@ impl Unit {
 
     /// Commit it. Returns the new version of each document, in the order written.
     pub async fn commit(self) -> Result<Vec<u64>, CommitError> {
-        let results = journal::commit(vec![self.inner]).await;
-        match results.into_iter().next() {
-            Some(result) => result.map(|receipt| receipt.versions),
-            None => Err(CommitError::Other("a unit was not answered".into())),
-        }
+        let mut results = Self::commit_all(vec![self]).await;
+        results
+            .pop()
+            .unwrap_or_else(|| Err(CommitError::Other("a unit was not answered".into())))
+    }
+
+    /// Commit several in one round trip, each by itself: those that are refused do
+    /// not keep the others from being committed.
+    pub async fn commit_all(units: Vec<Self>) -> Vec<Result<Vec<u64>, CommitError>> {
+        let units = units.into_iter().map(|unit| unit.inner).collect();
+        let results = journal::commit(units).await.into_iter();
+        results
+            .map(|result| result.map(|receipt| receipt.versions))
+            .collect()
     }
 
     /// Commit it; if the database is away, or takes longer than the variable

@@ -1,7 +1,9 @@
 //! Configuration: Spin variables, read and checked once per instance, with all
 //! problems named at once.
 
-use std::{fmt::Display, str::FromStr};
+use std::{fmt::Display, str::FromStr, sync::Arc};
+
+use futures::lock::Mutex;
 
 /// Variables being read. Ask for each, then [`Variables::finish`].
 #[derive(Debug, Default)]
@@ -13,6 +15,37 @@ pub struct Variables {
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("configuration: {}", .0.join("; "))]
 pub struct InvalidVariables(pub Vec<String>);
+
+/// Settings that an instance reads at their first use, and keeps.
+#[derive(Debug)]
+pub struct Kept<T>(Mutex<Option<Arc<T>>>);
+
+impl<T> Kept<T> {
+    /// None yet.
+    pub const fn new() -> Self {
+        Self(Mutex::new(None))
+    }
+
+    /// The settings. Those that are invalid are read again the next time.
+    pub async fn get(
+        &self,
+        read: impl Future<Output = Result<T, InvalidVariables>>,
+    ) -> Result<Arc<T>, InvalidVariables> {
+        let mut kept = self.0.lock().await;
+        if let Some(settings) = &*kept {
+            return Ok(Arc::clone(settings));
+        }
+        let settings = Arc::new(read.await?);
+        *kept = Some(Arc::clone(&settings));
+        Ok(settings)
+    }
+}
+
+impl<T> Default for Kept<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
 
 impl Variables {
     /// Begin to read.

@@ -38,6 +38,11 @@ impl Verdict {
             reason: reason.to_string(),
         }
     }
+
+    /// Give up an event whose `type` the service does not know.
+    pub fn unknown(kind: &str) -> Self {
+        Self::reject(format!("`{kind}` is not known here"))
+    }
 }
 
 impl From<InvalidEnvelope> for Verdict {

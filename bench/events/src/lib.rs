@@ -1,20 +1,14 @@
 //! A service that writes one document for each event, to measure what the
 //! platform costs.
 
-use std::{
-    sync::LazyLock,
-    time::{Instant, SystemTime, UNIX_EPOCH},
-};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use axum::{
     Json, Router,
-    response::Response,
     routing::{get, post},
 };
-use bytes::Bytes;
 use emporium_sdk::{
     consumer::{Received, Subscription, Verdict, drain},
-    deliveries,
     document::{self, Document, Listing, Order, Selection},
     event::Message,
     extract::Query,
@@ -25,7 +19,6 @@ use emporium_sdk::{
 };
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
-use spin_sdk::{http::Request, http_service, redis_subscriber};
 
 const SERVICE: &str = "bench";
 
@@ -71,35 +64,27 @@ impl Document for Handled {
     }
 }
 
-static ROUTES: LazyLock<Router> = LazyLock::new(|| {
-    service::finish(
+service! {
+    routes: service::finish(
         Router::new()
             .route("/bench/events", post(publish))
             .route("/bench/batches", post(publish_batches))
             .route("/bench/latencies", get(latencies)),
-    )
-});
-
-#[http_service]
-async fn handle(request: Request) -> Response {
-    service::serve(&ROUTES, request).await
+    ),
+    wakes: drain(&SUBSCRIPTION, on_placed),
 }
 
-#[redis_subscriber]
-async fn wake(_: Bytes) -> Result<(), deliveries::Error> {
-    drain(&SUBSCRIPTION, async |received: &Received| {
-        let now = now_us();
-        let placed: Placed = received.data()?;
-        let mut unit = received.unit();
-        unit.create(&Handled {
-            event: received.id().into(),
-            order: placed.order,
-            cents: placed.cents,
-            latency_us: now.saturating_sub(placed.sent_us),
-        })?;
-        Ok::<_, Verdict>(unit)
-    })
-    .await
+async fn on_placed(received: &Received) -> Result<Unit, Verdict> {
+    let now = now_us();
+    let placed: Placed = received.data()?;
+    let mut unit = received.unit();
+    unit.create(&Handled {
+        event: received.id().into(),
+        order: placed.order,
+        cents: placed.cents,
+        latency_us: now.saturating_sub(placed.sent_us),
+    })?;
+    Ok(unit)
 }
 
 /// Publish one event.

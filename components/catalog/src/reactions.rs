@@ -12,9 +12,10 @@ use emporium_sdk::{
     consumer::{Policy, Received, Subscription, Verdict, drain},
     deliveries,
     event::Message,
+    lanes::drain_in_lanes,
     unit::Unit,
 };
-use futures::future::{join_all, join3};
+use futures::future::join3;
 
 use crate::{
     SERVICE,
@@ -47,11 +48,11 @@ const INGESTS: Subscription = Subscription {
 
 /// How many claim names side by side. A species that comes slowly holds up those
 /// that were claimed with it, and no others.
-const LANES: u32 = 4;
+const LANES: u32 = 16;
 
 const NAMES: Subscription = Subscription {
     policy: POLICY,
-    batch: 8,
+    batch: 2,
     lease: LEASE,
     ..Subscription::new(SERVICE, "pokemon-name-event")
 };
@@ -65,15 +66,16 @@ pub(crate) async fn react() -> Result<(), deliveries::Error> {
         ..NAMES
     };
     // At once: a slow upstream must not keep what was fetched from being noted.
-    let lanes = (0..LANES).map(|_| drain(&names, async |received| on_name(&names, received).await));
     let (ingests, species, results) = join3(
         drain(&INGESTS, on_ingest),
-        join_all(lanes),
+        drain_in_lanes(LANES as usize, &names, async |received| {
+            on_name(&names, received).await
+        }),
         drain(&RESULTS, on_result),
     )
     .await;
     relay::flush().await;
-    species.into_iter().fold(ingests.and(results), Result::and)
+    ingests.and(species).and(results)
 }
 
 async fn on_ingest(received: &Received) -> Result<Unit, Verdict> {
@@ -88,7 +90,7 @@ async fn on_ingest(received: &Received) -> Result<Unit, Verdict> {
             let outcome = product_step::handle(received, &step).await;
             or_account(&INGESTS, received, &step, outcome).await
         }
-        kind => Err(Verdict::reject(format!("`{kind}` is not known here"))),
+        kind => Err(Verdict::unknown(kind)),
     }
 }
 
@@ -102,7 +104,7 @@ async fn on_result(received: &Received) -> Result<Unit, Verdict> {
     match received.kind() {
         MediaStored::KIND => media_result::on_stored(received, received.data()?).await,
         MediaFailed::KIND => media_result::on_failed(received, received.data()?).await,
-        kind => Err(Verdict::reject(format!("`{kind}` is not known here"))),
+        kind => Err(Verdict::unknown(kind)),
     }
 }
 

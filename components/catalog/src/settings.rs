@@ -1,13 +1,11 @@
 //! Configuration: where the catalogue comes from, and how politely it is read.
 
-use std::{str::FromStr, time::Duration};
+use std::{str::FromStr, sync::Arc, time::Duration};
 
 use emporium_sdk::{
     outbound,
-    variables::{InvalidVariables, Variables},
+    variables::{InvalidVariables, Kept, Variables},
 };
-use futures::lock::Mutex;
-use std::sync::Arc;
 use url::Url;
 
 use crate::relay;
@@ -77,14 +75,8 @@ impl Source {
 impl Settings {
     /// The settings, read at the first use in this instance.
     pub(crate) async fn get() -> Result<Arc<Self>, InvalidVariables> {
-        static SETTINGS: Mutex<Option<Arc<Settings>>> = Mutex::new(None);
-        let mut known = SETTINGS.lock().await;
-        if let Some(settings) = &*known {
-            return Ok(Arc::clone(settings));
-        }
-        let settings = Arc::new(Self::read().await?);
-        *known = Some(Arc::clone(&settings));
-        Ok(settings)
+        static SETTINGS: Kept<Settings> = Kept::new();
+        SETTINGS.get(Self::read()).await
     }
 
     async fn read() -> Result<Self, InvalidVariables> {

@@ -55,7 +55,7 @@ async fn on_image(received: &Received) -> Result<Unit, Verdict> {
     match received.kind() {
         ImageUploaded::KIND => on_uploaded(received, received.data()?).await,
         ImageDeleted::KIND => on_deleted(received, received.data()?).await,
-        kind => Err(Verdict::reject(format!("`{kind}` is not known here"))),
+        kind => Err(Verdict::unknown(kind)),
     }
 }
 

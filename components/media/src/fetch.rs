@@ -9,9 +9,8 @@ use axum::body::Body;
 use bytes::Bytes;
 use emporium_sdk::{
     outbound::{Answer, Failure, Limits, exchange},
-    variables::{InvalidVariables, Variables},
+    variables::{InvalidVariables, Kept, Variables},
 };
-use futures::lock::Mutex;
 use http::{Request, StatusCode, header};
 use url::Url;
 
@@ -41,14 +40,8 @@ pub(crate) enum FetchError {
 impl Settings {
     /// The settings, read at the first use in this instance.
     pub(crate) async fn get() -> Result<Arc<Self>, InvalidVariables> {
-        static SETTINGS: Mutex<Option<Arc<Settings>>> = Mutex::new(None);
-        let mut known = SETTINGS.lock().await;
-        if let Some(settings) = &*known {
-            return Ok(Arc::clone(settings));
-        }
-        let settings = Arc::new(Self::read().await?);
-        *known = Some(Arc::clone(&settings));
-        Ok(settings)
+        static SETTINGS: Kept<Settings> = Kept::new();
+        SETTINGS.get(Self::read()).await
     }
 
     async fn read() -> Result<Self, InvalidVariables> {

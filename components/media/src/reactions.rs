@@ -7,9 +7,10 @@ use emporium_sdk::{
     deliveries, document,
     event::Message,
     image_events::{DitherDeleted, DitherFailed, DitherUploaded, ImageUploaded},
+    lanes::drain_in_lanes,
     unit::Unit,
 };
-use futures::future::{join, join_all};
+use futures::future::join;
 use http::HeaderMap;
 
 use crate::{
@@ -42,9 +43,9 @@ pub(crate) async fn react() -> Result<(), deliveries::Error> {
     };
     // At once: uploads must not wait for servers elsewhere, nor these for the
     // slowest of them.
-    let lanes = (0..intake::LANES).map(|_| drain(&intake::FOUND, intake::on_found));
-    let (uploads, found) = join(uploads, join_all(lanes)).await;
-    found.into_iter().fold(uploads, Result::and)
+    let found = drain_in_lanes(intake::LANES, &intake::FOUND, intake::on_found);
+    let (uploads, found) = join(uploads, found).await;
+    uploads.and(found)
 }
 
 async fn on_image(received: &Received) -> Result<Unit, Verdict> {
@@ -105,7 +106,7 @@ async fn on_dither(received: &Received) -> Result<Unit, Verdict> {
             )
             .await
         }
-        kind => Err(Verdict::reject(format!("`{kind}` is not known here"))),
+        kind => Err(Verdict::unknown(kind)),
     }
 }
 

@@ -16,18 +16,16 @@ mod subscriptions;
 mod tick;
 mod workers;
 
-use std::sync::LazyLock;
-
-use axum::{Router, response::Response};
 use emporium_sdk::service;
-use spin_sdk::{http::Request, http_service};
 use utoipa::openapi::OpenApi;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-static ROUTES: LazyLock<Router> = LazyLock::new(|| {
-    let (router, own) = documented().split_for_parts();
-    service::finish(router.merge(openapi::routes(own)))
-});
+service! {
+    routes: {
+        let (router, own) = documented().split_for_parts();
+        service::finish(router.merge(openapi::routes(own)))
+    },
+}
 
 fn documented() -> OpenApiRouter {
     OpenApiRouter::with_openapi(OpenApi::default())
@@ -48,9 +46,4 @@ fn documented() -> OpenApiRouter {
         .routes(routes!(parked::list))
         .routes(routes!(parked::get, parked::discard))
         .routes(routes!(tick::tick))
-}
-
-#[http_service]
-async fn handle(request: Request) -> Response {
-    service::serve(&ROUTES, request).await
 }

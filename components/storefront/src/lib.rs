@@ -14,8 +14,6 @@ mod species_list;
 mod species_page;
 mod words;
 
-use std::sync::LazyLock;
-
 use axum::{
     Router,
     response::Response,
@@ -23,10 +21,9 @@ use axum::{
 };
 use emporium_sdk::service;
 use http::StatusCode;
-use spin_sdk::{http::Request, http_service};
 
-static ROUTES: LazyLock<Router> = LazyLock::new(|| {
-    service::finish(
+service! {
+    routes: service::finish(
         Router::new()
             .route("/", get(gallery::show).post(gallery::upload))
             .route("/gallery/{uuid}", get(gallery::one))
@@ -38,12 +35,7 @@ static ROUTES: LazyLock<Router> = LazyLock::new(|| {
             .route("/food/{barcode}", get(food::one))
             .route("/static/{name}", get(assets::serve)),
     )
-    .fallback(not_found)
-});
-
-#[http_service]
-async fn handle(request: Request) -> Response {
-    service::serve(&ROUTES, request).await
+    .fallback(not_found),
 }
 
 async fn not_found() -> Response {

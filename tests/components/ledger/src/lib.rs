@@ -7,17 +7,12 @@ mod effect;
 mod entry;
 mod terms;
 
-use std::sync::LazyLock;
-
 use axum::{
     Json, Router,
-    response::Response,
     routing::{get, post},
 };
-use bytes::Bytes;
 use emporium_sdk::{
     consumer::{Received, Verdict, drain},
-    deliveries,
     document::{self, Document, Listing, Order, Selection},
     extract::{Json as Body, Query},
     problem::Problem,
@@ -26,30 +21,21 @@ use emporium_sdk::{
 };
 use http::StatusCode;
 use serde::Deserialize;
-use spin_sdk::{http::Request, http_service, redis_subscriber, variables};
+use spin_sdk::variables;
 
 use crate::{account::Account, effect::Effect, entry::Entry};
 
 const SERVICE: &str = "ledger";
 
-static ROUTES: LazyLock<Router> = LazyLock::new(|| {
-    service::finish(
+service! {
+    routes: service::finish(
         Router::new()
             .route("/ledger/entries", post(publish))
             .route("/ledger/missing", post(missing))
             .route("/ledger/effects", get(list::<Effect>))
             .route("/ledger/accounts", get(list::<Account>)),
-    )
-});
-
-#[http_service]
-async fn handle(request: Request) -> Response {
-    service::serve(&ROUTES, request).await
-}
-
-#[redis_subscriber]
-async fn wake(_: Bytes) -> Result<(), deliveries::Error> {
-    drain(&terms::subscription().await, on_entry).await
+    ),
+    wakes: drain(&terms::subscription().await, on_entry),
 }
 
 /// All of them or none.

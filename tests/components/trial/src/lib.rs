@@ -1,6 +1,6 @@
 //! A service whose handler fails in every way a handler can, on demand.
 
-use std::{sync::LazyLock, time::Duration};
+use std::time::Duration;
 
 use axum::{
     Json, Router,
@@ -8,7 +8,6 @@ use axum::{
     response::{IntoResponse as _, Response},
     routing::{get, post, put},
 };
-use bytes::Bytes;
 use emporium_sdk::{
     consumer::{AfterDeath, Policy, Received, Subscription, Verdict, drain},
     deliveries,
@@ -23,7 +22,6 @@ use emporium_sdk::{
 };
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
-use spin_sdk::{http::Request, http_service, redis_subscriber};
 
 const SERVICE: &str = "trial";
 
@@ -141,8 +139,8 @@ impl Document for Fixed {
     }
 }
 
-static ROUTES: LazyLock<Router> = LazyLock::new(|| {
-    service::finish(
+service! {
+    routes: service::finish(
         Router::new()
             .route("/trial/trials", post(publish))
             .route("/trial/slow-trials", post(publish_slow))
@@ -151,16 +149,11 @@ static ROUTES: LazyLock<Router> = LazyLock::new(|| {
             .route("/trial/effects/{name}", get(one))
             .route("/trial/fixed", put(fix))
             .route("/trial/loop", get(run_for_ever)),
-    )
-});
-
-#[http_service]
-async fn handle(request: Request) -> Response {
-    service::serve(&ROUTES, request).await
+    ),
+    wakes: react(),
 }
 
-#[redis_subscriber]
-async fn wake(_: Bytes) -> Result<(), deliveries::Error> {
+async fn react() -> Result<(), deliveries::Error> {
     drain(&TRIALS, on_trial).await?;
     drain(&SLOW, on_slow_trial).await
 }
