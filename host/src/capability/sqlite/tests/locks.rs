@@ -1,0 +1,69 @@
+//! Components that want the same database at once.
+
+use std::time::{Duration, Instant};
+
+use super::*;
+
+#[tokio::test]
+async fn a_locked_database_is_given_up_after_the_busy_timeout() {
+    let application = Application::new();
+    let (holder, component) = (application.open_with_table().await, application.open());
+    holder.execute("BEGIN IMMEDIATE").await;
+    for timeout in [0, 20] {
+        component
+            .execute(&format!("PRAGMA busy_timeout = {timeout}"))
+            .await;
+        let started = Instant::now();
+        assert_eq!(
+            component.failure("BEGIN IMMEDIATE").await,
+            "database is locked"
+        );
+        assert!(started.elapsed() >= Duration::from_millis(timeout));
+    }
+}
+
+#[tokio::test]
+async fn waiting_for_a_lock_leaves_the_thread_to_others() {
+    let application = Application::new();
+    let (holder, component) = (application.open_with_table().await, application.open());
+    holder.execute("BEGIN IMMEDIATE").await;
+    // Both run on one thread: the holder can commit only if the other yields.
+    let (taken, _) = tokio::join!(component.execute("BEGIN IMMEDIATE"), async {
+        tokio::task::yield_now().await;
+        holder.execute("COMMIT").await
+    });
+    assert!(taken.rows.is_empty());
+}
+
+#[tokio::test]
+async fn a_transaction_that_read_what_has_changed_is_not_kept_waiting() {
+    let application = Application::new();
+    let (reader, writer) = (application.open_with_table().await, application.open());
+    reader.execute("BEGIN").await;
+    reader.execute("SELECT * FROM t").await;
+    writer.execute("INSERT INTO t VALUES (1)").await;
+    let started = Instant::now();
+    assert_eq!(
+        reader.failure("INSERT INTO t VALUES (2)").await,
+        "database is locked"
+    );
+    assert!(started.elapsed() < Duration::from_secs(4), "waited in vain");
+}
+
+#[tokio::test]
+async fn writers_that_compete_all_succeed() {
+    let application = Application::new();
+    application
+        .open_with_table()
+        .await
+        .execute("INSERT INTO t VALUES (0)")
+        .await;
+    let writers = (0..20).map(|_| async {
+        let component = application.open();
+        component.execute("BEGIN IMMEDIATE").await;
+        component.execute("UPDATE t SET a = a + 1").await;
+        component.execute("COMMIT").await;
+    });
+    futures::future::join_all(writers).await;
+    assert_eq!(application.open().number("SELECT a FROM t").await, 20);
+}
