@@ -48,11 +48,11 @@ const INGESTS: Subscription = Subscription {
 
 /// How many claim names side by side. A species that comes slowly holds up those
 /// that were claimed with it, and no others.
-const LANES: u32 = 16;
+const LANES: u32 = 8;
 
 const NAMES: Subscription = Subscription {
     policy: POLICY,
-    batch: 2,
+    batch: 4,
     lease: LEASE,
     ..Subscription::new(SERVICE, "pokemon-name-event")
 };

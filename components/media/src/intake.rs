@@ -21,11 +21,11 @@ use crate::{
     pictures::{self, Encoding},
 };
 
-/// How many files are fetched at once: waiting for servers, so many, but no more
-/// than memory has room for.
-pub(crate) const LANES: usize = 16;
+/// How many claim side by side. A file that comes slowly holds up those that were
+/// claimed with it, and no others.
+pub(crate) const LANES: usize = 8;
 
-/// Each file by itself: one that comes slowly holds up no other.
+/// Waiting for servers: many at once, as many as memory has room for.
 pub(crate) const FOUND: Subscription = Subscription {
     policy: Policy {
         max_attempts: 5,
@@ -33,7 +33,7 @@ pub(crate) const FOUND: Subscription = Subscription {
         pause_after: 0,
         ..Subscription::new(SERVICE, "").policy
     },
-    batch: 1,
+    batch: 4,
     lease: Duration::from_secs(50),
     ..Subscription::new(SERVICE, "pokemon-media-event")
 };
