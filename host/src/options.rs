@@ -79,7 +79,7 @@ pub struct Limits {
     /// Bytes the head of a request may have.
     pub head: usize,
     /// How long an HTTP handler may take to answer, and may compute between
-    /// two parts of its answer.
+    /// two parts of its answer. A request body that comes in steadily prolongs it.
     pub request_deadline: Duration,
     /// How long a Redis handler may take.
     pub handler_deadline: Duration,

@@ -17,6 +17,7 @@ pub mod pictures;
 pub mod platform;
 pub mod process;
 pub mod servers;
+pub mod soundtracks;
 pub mod upstream;
 pub mod videos;
 

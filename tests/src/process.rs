@@ -8,7 +8,9 @@ use std::{
 
 use crate::{
     app::{ADMIN, Client},
-    compiled, root, target,
+    compiled, root,
+    servers::Redis,
+    target,
 };
 
 /// A running `emporium up`.
@@ -25,6 +27,18 @@ impl Process {
 
     /// Start the application of another manifest.
     pub fn of(manifest: &Path, state: &Path) -> Self {
+        Self::with(manifest, state, &[])
+    }
+
+    /// Start the application on a database of the shared Postgres, and on the
+    /// shared Redis.
+    pub fn on_servers(database: &str, state: &Path) -> Self {
+        let redis = Redis::shared().url();
+        let servers = ["--postgres", database, "--redis", &redis];
+        Self::with(&root().join("spin.toml"), state, &servers)
+    }
+
+    fn with(manifest: &Path, state: &Path, options: &[&str]) -> Self {
         let mut child = Command::new(target().join("host/emporium"))
             .arg("up")
             .arg("--from")
@@ -35,6 +49,7 @@ impl Process {
             .arg(compiled())
             .args(["--listen", "127.0.0.1:0", "--quiet"])
             .args(["--variable", &format!("admin_token={ADMIN}")])
+            .args(options)
             .stdout(Stdio::piped())
             .spawn()
             .expect("target/host/emporium, which scripts/build makes");

@@ -15,9 +15,11 @@ use bytes::{Bytes, BytesMut};
 use futures::channel::oneshot;
 use http::Response;
 use http_body::{Body as _, Frame, SizeHint};
+use tokio::time::{Instant, sleep_until};
 use wasmtime_wasi_http::WasiBody;
 
 use super::{
+    arrival::Arrival,
     drive::{Drive, Head},
     problem::Problem,
 };
@@ -48,9 +50,11 @@ pub(crate) struct Stream {
 #[error("the answer broke off")]
 pub(crate) struct BrokenOff;
 
-/// Waits for the answer, at most until the deadline.
+/// Waits for the answer, at most until the deadline, and longer for a body that
+/// comes in steadily.
 pub(super) async fn wait(
     mut drive: Drive,
+    arrival: Arrival,
     mut answer: oneshot::Receiver<Result<Head, Problem>>,
 ) -> Result<Response<Body>, Problem> {
     let mut deadline = None;
@@ -63,9 +67,23 @@ pub(super) async fn wait(
             return Poll::Ready(Err(Problem::HandlerFailed));
         }
         // Most handlers answer at once and need no timer.
-        let timer = deadline.get_or_insert_with(|| Box::pin(tokio::time::sleep(drive.deadline())));
-        if timer.as_mut().poll(cx).is_ready() {
+        let timer = deadline.get_or_insert_with(|| {
+            let begun = Instant::now();
+            (begun, Box::pin(sleep_until(begun + drive.deadline())))
+        });
+        let (begun, timer) = timer;
+        while timer.as_mut().poll(cx).is_ready() {
+            let prolonged = *begun + drive.deadline() + arrival.time();
+            if prolonged > timer.deadline() {
+                timer.as_mut().reset(prolonged);
+                continue;
+            }
             let (component, deadline) = (drive.component(), drive.deadline());
+            if arrival.is_awaited() {
+                tracing::info!(component, "the body of a request came in too slowly");
+                drive.kill();
+                return Poll::Ready(Err(Problem::BodyTooSlow));
+            }
             tracing::error!(
                 component,
                 "the HTTP handler did not answer within {deadline:?}"

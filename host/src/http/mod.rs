@@ -1,6 +1,7 @@
 //! The HTTP trigger: WASI 0.3 handlers with reused instances.
 
 mod answer;
+mod arrival;
 mod drive;
 mod headers;
 mod instances;

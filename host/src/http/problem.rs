@@ -13,6 +13,8 @@ pub(crate) enum Problem {
     BodyTooLarge,
     /// More requests are in flight than the host takes on.
     Overloaded,
+    /// The request body came in too slowly.
+    BodyTooSlow,
     /// The handler did not answer in time.
     OutOfTime,
     /// The handler trapped, or ended without an answer.
@@ -25,6 +27,7 @@ impl Problem {
             Self::NoSuchRoute => (StatusCode::NOT_FOUND, "no-such-route"),
             Self::BodyTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "body-too-large"),
             Self::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "overloaded"),
+            Self::BodyTooSlow => (StatusCode::REQUEST_TIMEOUT, "body-too-slow"),
             Self::OutOfTime => (StatusCode::GATEWAY_TIMEOUT, "out-of-time"),
             Self::HandlerFailed => (StatusCode::INTERNAL_SERVER_ERROR, "handler-failed"),
         }

@@ -23,6 +23,7 @@ use wasmtime_wasi_http::{Error, WasiBody};
 
 use super::{
     answer::{self, Body},
+    arrival::Arrival,
     drive, headers,
     headers::RouteHeaders,
     instances::Pool,
@@ -146,7 +147,7 @@ impl Worker {
         client: &HeaderValue,
     ) -> Result<Response<Body>, Problem>
     where
-        B: http_body::Body<Data = Bytes, Error: Into<Error>> + Send + 'static,
+        B: http_body::Body<Data = Bytes, Error: Into<Error>> + Send + Unpin + 'static,
     {
         let uri = request.uri().clone();
         let found = self
@@ -164,7 +165,7 @@ impl Worker {
         mut request: Request<B>,
     ) -> Result<Response<Body>, Problem>
     where
-        B: http_body::Body<Data = Bytes, Error: Into<Error>> + Send + 'static,
+        B: http_body::Body<Data = Bytes, Error: Into<Error>> + Send + Unpin + 'static,
     {
         let pool = self
             .pools
@@ -179,8 +180,11 @@ impl Worker {
             tracer.request(pool.id(), &method, request.headers_mut())
         });
         let (scope, span) = traced.unzip();
+        let (parts, body) = request.into_parts();
+        let (body, arrival) = Arrival::of(body);
+        let request = Request::from_parts(parts, body);
         let (drive, answer) = drive::start(pool.clone(), request, deadline, scope, guard);
-        let answer = answer::wait(drive, answer).await;
+        let answer = answer::wait(drive, arrival, answer).await;
         let status = match &answer {
             Ok(response) => response.status(),
             Err(problem) => problem.status(),

@@ -3,10 +3,13 @@
 
 use emporium_tests::{
     app::{App, manifest, until},
+    ingest,
     pictures::png,
     servers::{Postgres, Redis},
+    upstream::Upstream,
 };
 use reqwest::Method;
+use serde_json::json;
 
 async fn host(database: &str) -> App {
     App::configured(manifest(), |options| {
@@ -62,4 +65,30 @@ async fn a_restart_of_the_database_is_a_503_and_no_more() {
     app.until_status(&format!("/images/{uuid}"), 200).await;
     app.dithered("b.png", png(9, 9)).await;
     app.until_status("/health", 200).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hosts_that_share_a_folder_ask_upstream_once_for_all() {
+    let upstream = Upstream::start().await;
+    let database = Postgres::shared().database();
+    let state = tempfile::tempdir().expect("a folder");
+    let host = || {
+        App::configured(upstream.manifest(), |options| {
+            options.postgres = Some(database.clone());
+            options.redis = Some(Redis::shared().url());
+            options.state = state.path().to_owned();
+        })
+    };
+    let (first, second) = (host().await, host().await);
+    let ingest = ingest::species(&first).await;
+    assert_eq!(ingest["state"], "finished", "{ingest}");
+    let media = json!({"found": 12, "stored": 12, "unchanged": 0, "failed": 0});
+    assert_eq!((&ingest["stored"], &ingest["media"]), (&json!(3), &media));
+    let again = ingest::species(&second).await;
+    assert_eq!(
+        (&again["unchanged"], &again["media"]["unchanged"]),
+        (&json!(3), &json!(12))
+    );
+    let asked = upstream.counts();
+    assert!(asked.values().all(|count| *count == 1), "{asked:?}");
 }

@@ -1,17 +1,14 @@
 //! Soundtracks of uploaded videos, compared with what ffmpeg says of them.
 
-use std::time::Instant;
-
 use emporium_tests::{
-    app::{ADMIN, Answer, App, Client, manifest, send, until},
-    process::Process,
-    videos::{probe, sound_packets, sound_samples, video, video_of},
+    app::{ADMIN, App, manifest, send},
+    soundtracks::{converted, download, ended, upload, uploaded},
+    videos::{probe, sound_packets, sound_samples, video},
 };
 use reqwest::{
     Method,
     multipart::{Form, Part},
 };
-use serde_json::Value;
 use tempfile::tempdir;
 
 /// Containers and codecs that are copied: a name, how to make it, what comes out.
@@ -40,53 +37,6 @@ const COPIES: [(&str, &str, &str); 11] = [
     ("opus.webm", "-c:v libvpx -c:a libopus", "audio/ogg"),
     ("vorbis.webm", "-c:v libvpx -c:a libvorbis", "audio/ogg"),
 ];
-
-async fn upload(app: &Client, path: &str, name: &str, content: Vec<u8>) -> Answer {
-    let part = Part::bytes(content).file_name(name.to_owned());
-    let form = Form::new().part("file", part);
-    let request = app.request(Method::POST, path).bearer_auth(ADMIN);
-    send(request.multipart(form)).await
-}
-
-/// Upload a video that is taken in; returns its id.
-async fn uploaded(app: &Client, path: &str, name: &str, content: Vec<u8>) -> String {
-    let answer = upload(app, path, name, content).await;
-    assert_eq!(answer.status, 202, "{}", answer.text());
-    let id = answer.json()["video_id"]
-        .as_str()
-        .expect("an id")
-        .to_owned();
-    assert_eq!(
-        answer.header("location"),
-        format!("/soundtrack/videos/{id}")
-    );
-    id
-}
-
-/// Wait until a video is converted or rejected; returns what is said of it.
-async fn ended(app: &Client, id: &str) -> Value {
-    let path = format!("/soundtrack/videos/{id}");
-    until(async || {
-        let video = app.admin(Method::GET, &path).await.json();
-        (video["status"] != "pending").then_some(video)
-    })
-    .await
-}
-
-/// Upload a video and wait for its soundtrack.
-async fn converted(app: &Client, path: &str, name: &str, content: Vec<u8>) -> Value {
-    let id = uploaded(app, path, name, content).await;
-    let video = ended(app, &id).await;
-    assert_eq!(video["status"], "converted", "{name}: {video}");
-    video
-}
-
-async fn download(app: &Client, video: &Value) -> Answer {
-    let url = video["audio"]["url"].as_str().expect("a path");
-    let answer = app.admin(Method::GET, url).await;
-    assert_eq!(answer.status, 200, "{}", answer.text());
-    answer
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_soundtrack_is_copied_without_loss() {
@@ -282,37 +232,6 @@ async fn the_events_are_those_of_the_contract() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_video_that_a_host_dies_with_has_one_soundtrack_in_the_end() {
-    let (state, folder) = (tempdir().expect("a folder"), tempdir().expect("a folder"));
-    // Long enough to be under way when the host dies.
-    let source = video_of(
-        folder.path(),
-        "long.mkv",
-        600,
-        "-c:v mpeg4 -q:v 31 -c:a libmp3lame",
-    );
-    let host = Process::start(state.path());
-    let id = uploaded(&host, "/upload?format=wav", "long.mkv", source).await;
-    host.kill();
-    let host = Process::start(state.path());
-    let path = format!("/soundtrack/videos/{id}");
-    // The lease of the dead host runs out first.
-    let patience = Instant::now();
-    let video = loop {
-        let video = host.admin(Method::GET, &path).await.json();
-        if video["status"] != "pending" {
-            break video;
-        }
-        assert!(patience.elapsed().as_secs() < 150, "{video}");
-        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
-    };
-    assert_eq!(video["status"], "converted", "{video}");
-    let events = host.admin(Method::GET, "/platform/events").await.json();
-    let events = events.as_array().expect("events").iter();
-    assert_eq!(events.filter(|event| event["topic"] == "audio").count(), 1);
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn damaged_videos_end_one_way_or_the_other() {
     let (app, folder) = (App::start().await, tempdir().expect("a folder"));
     let sources = ["first.mp4", "fragments.mp4", "mp3.mkv", "opus.webm"].map(|name| {
@@ -337,35 +256,4 @@ async fn damaged_videos_end_one_way_or_the_other() {
     }
     let dead = app.admin(Method::GET, "/platform/dead-letters").await;
     assert!(!dead.text().contains("\"video\""), "{}", dead.text());
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn the_largest_video_that_is_taken_is_never_whole_in_memory() {
-    let (state, folder) = (tempdir().expect("a folder"), tempdir().expect("a folder"));
-    let host = Process::start(state.path());
-    let raw = "-c:v rawvideo -pix_fmt uyvy422 -c:a aac";
-    let warm = video(folder.path(), "warm.mov", raw);
-    converted(&host, "/upload", "warm.mov", warm).await;
-    let planar = "-c:v rawvideo -pix_fmt yuv420p -c:a libmp3lame";
-    // Two bytes a pixel, and one and a half.
-    for (name, seconds, arguments) in [("large.mov", 64, raw), ("large.mkv", 84, planar)] {
-        let large = video_of(folder.path(), name, seconds, arguments);
-        assert!((60_000_000..64_000_000).contains(&large.len()));
-        let before = host.peak_memory();
-        let size = large.len() as f64 / 1e6;
-        let begun = Instant::now();
-        let id = uploaded(&host, "/upload", name, large).await;
-        let stored = begun.elapsed().as_secs_f64();
-        let video = ended(&host, &id).await;
-        assert_eq!(video["status"], "converted", "{video}");
-        let taken_out = begun.elapsed().as_secs_f64() - stored;
-        let grown = host.peak_memory() - before;
-        println!(
-            "{name}: {size:.1} MB, stored at {:.0} MB/s, taken out at {:.0} MB/s, grew by {:.1} MB",
-            size / stored,
-            size / taken_out,
-            grown as f64 / 1e6,
-        );
-        assert!(grown < 80_000_000, "the host grew by {grown} bytes");
-    }
 }
