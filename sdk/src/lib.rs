@@ -3,8 +3,8 @@
 //! A service reads [`document`]s, decides, and commits a [`unit`] of work:
 //! documents and [`event`]s together, or nothing. The [`consumer`] loop hands
 //! it the events it subscribed to, and settles each with the unit it led to.
-//! [`service!`] exports it, [`service`](mod@service) serves its HTTP routes, and [`problem`] turns every failure into
-//! an answer a caller can act upon.
+//! [`service!`] exports both, [`service`](mod@service) serves its HTTP routes, and
+//! [`problem`] turns every failure into an answer a caller can act upon.
 
 pub mod address;
 pub mod admin;
