@@ -19,8 +19,9 @@ use crate::{
     wiring::Wiring,
 };
 
-/// How long recovery may take before it is given up.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long recovery may take before it is given up: less than the usual lease,
+/// so that to wait for the end of one is to fail.
+const PATIENCE: Duration = Duration::from_secs(25);
 
 /// A new event has to be handled within this time.
 const PROMPT: Duration = Duration::from_secs(1);
