@@ -72,8 +72,7 @@ BEGIN
         )
         SELECT array_agg(subject) INTO v_subject FROM unblocked;
         IF v_subject IS NOT NULL THEN
-            PERFORM emporium_1.leave(array_fill(p_id, ARRAY[cardinality(v_subject)]), v_subject,
-                emporium.now_ms());
+            PERFORM emporium_1.leave(array_fill(p_id, ARRAY[cardinality(v_subject)]), v_subject);
         END IF;
     END IF;
 END $$;
@@ -274,9 +273,12 @@ CREATE FUNCTION emporium_1.extend(
 SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off
 AS $$
 DECLARE
-    v_until bigint := emporium.now_ms() + p_lease;
+    v_until bigint;
 BEGIN
     PERFORM set_config('synchronous_commit', 'off', true);
+    -- Whoever has them may keep them for a while, which is not to count.
+    PERFORM 1 FROM emporium.deliveries WHERE id = ANY (p_id) ORDER BY id FOR UPDATE;
+    v_until := emporium.now_ms() + p_lease;
     WITH extended AS (
         UPDATE emporium.deliveries AS d SET free_ms = v_until
         WHERE d.id = ANY (p_id) AND d.leased
@@ -298,14 +300,14 @@ CREATE FUNCTION emporium_1.release(
 SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off
 AS $$
 DECLARE
-    v_now bigint := emporium.now_ms();
     v_id bigint[];
     v_reason text[];
 BEGIN
+    -- The time is that of each row when it is locked, not of this call.
     SELECT array_agg(l.n::int ORDER BY l.n), array_agg(d.id ORDER BY l.n),
         array_agg(CASE
             WHEN d.attempt - d.forgiven >= s.max_attempts THEN -1
-            ELSE least(v_now + coalesce(l.wait, round(least(
+            ELSE least(emporium.now_ms() + coalesce(l.wait, round(least(
                 s.backoff_base_ms * power(2::float8, least(greatest(d.attempt - d.forgiven - 1, 0), 62)),
                 s.backoff_cap_ms) * (0.75 + random() / 2))), 9e18)::bigint
         END ORDER BY l.n)
@@ -342,7 +344,7 @@ BEGIN
     SELECT array_agg(r.id), array_agg(p_reason[r.n]) INTO v_id, v_reason
     FROM unnest(v_id, due_again, held) AS r (id, due, n) WHERE r.due < 0;
     IF v_id IS NOT NULL THEN
-        PERFORM emporium_1.die(v_id, v_reason, v_now);
+        PERFORM emporium_1.die(v_id, v_reason, emporium.now_ms());
     END IF;
 END $$;
 

@@ -268,7 +268,7 @@ BEGIN
             WHERE unit <> ALL (refused) AND id <> ALL (coalesce(v_settled, '{}'));
         END IF;
         IF v_lane_subject IS NOT NULL THEN
-            PERFORM emporium_1.leave(v_lane_subscription, v_lane_subject, v_now);
+            PERFORM emporium_1.leave(v_lane_subscription, v_lane_subject);
         END IF;
         IF v_settled IS NOT NULL THEN
             PERFORM emporium_1.count_settled(v_settled, v_owed, v_now);

@@ -94,9 +94,10 @@ END $$;
 -- Give lanes up: the first that waits in each comes next, and where nobody waits
 -- the lane ends.
 CREATE FUNCTION emporium_1.leave(
-    p_subscription int[], p_subject text[], p_now bigint
+    p_subscription int[], p_subject text[]
 ) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
+    v_now bigint;
     v_lane tid[];
     v_subscription int[];
     v_subject text[];
@@ -114,6 +115,7 @@ BEGIN
         SELECT l.ctid AS lane FROM emporium.lanes AS l
         WHERE l.subscription = f.subscription AND l.subject = f.subject FOR UPDATE
     ) AS l;
+    v_now := emporium.now_ms();
     v_next := ARRAY(
         SELECT (
             SELECT w.id FROM emporium.waiting AS w
@@ -131,7 +133,7 @@ BEGIN
         DELETE FROM emporium.waiting
         WHERE subscription = v_subscription[i] AND subject = v_subject[i] AND id = v_next[i]
         RETURNING * INTO v_one;
-        IF v_one.due_ms <= p_now THEN
+        IF v_one.due_ms <= v_now THEN
             INSERT INTO emporium.deliveries (id, attempt, forgiven, owed_ms, subject)
             VALUES (v_one.id, v_one.attempt, v_one.forgiven, v_one.owed_ms, v_one.subject);
         ELSE
@@ -168,7 +170,7 @@ BEGIN
     INTO v_subscription, v_subject
     FROM died WHERE subject IS NOT NULL AND NOT blocking;
     IF v_subject IS NOT NULL THEN
-        PERFORM emporium_1.leave(v_subscription, v_subject, p_now);
+        PERFORM emporium_1.leave(v_subscription, v_subject);
     END IF;
 
     UPDATE emporium.subscriptions AS s

@@ -71,7 +71,7 @@ BEGIN
         array_agg(subject) FILTER (WHERE blocking)
     INTO discarded, v_id, v_subscription, v_subject FROM discarded;
     IF v_subject IS NOT NULL THEN
-        PERFORM emporium_1.leave(v_subscription, v_subject, emporium.now_ms());
+        PERFORM emporium_1.leave(v_subscription, v_subject);
     END IF;
     woken := emporium_1.topics_of(v_id);
 END $$;
@@ -207,19 +207,35 @@ CREATE FUNCTION emporium_1.sweep(
 #variable_conflict use_column
 DECLARE
     v_now bigint := emporium.now_ms();
+    v_event record;
+    v_young int := 0;
+    v_old bigint[] := '{}';
     v_blobs bigint[];
 BEGIN
     PERFORM set_config('synchronous_commit', 'off', true);
-    WITH old AS MATERIALIZED (
-        SELECT e.sequence FROM emporium.events AS e
-        WHERE e.published_ms <= v_now - p_events
-            AND NOT EXISTS (
-                SELECT 1 FROM emporium.subscriptions AS s
-                WHERE s.topic = e.topic AND emporium_1.is_owed(s.id, e.sequence, e.subject)
-            )
-        ORDER BY e.sequence LIMIT 1000 FOR UPDATE SKIP LOCKED
-    ), swept AS (
-        DELETE FROM emporium.events WHERE sequence IN (SELECT sequence FROM old) RETURNING 1
+    -- Events are stored in the order of their age, as long as nobody sets the
+    -- clock: behind some that are young, all are. Most sweeps find only those.
+    FOR v_event IN
+        SELECT e.sequence, e.topic, e.subject, e.published_ms
+        FROM emporium.events AS e ORDER BY e.sequence
+    LOOP
+        IF v_event.published_ms > v_now - p_events THEN
+            v_young := v_young + 1;
+            EXIT WHEN v_young = 1000;
+        ELSIF NOT EXISTS (
+            SELECT 1 FROM emporium.subscriptions AS s
+            WHERE s.topic = v_event.topic
+                AND emporium_1.is_owed(s.id, v_event.sequence, v_event.subject)
+        ) THEN
+            v_old := v_old || v_event.sequence;
+            EXIT WHEN cardinality(v_old) = 1000;
+        END IF;
+    END LOOP;
+    WITH swept AS (
+        DELETE FROM emporium.events WHERE sequence IN (
+            SELECT sequence FROM emporium.events WHERE sequence = ANY (v_old)
+            ORDER BY sequence FOR UPDATE SKIP LOCKED
+        ) RETURNING 1
     )
     SELECT count(*) INTO events FROM swept;
 

@@ -23,6 +23,7 @@ mod names;
 mod ordering;
 mod pauses;
 mod policies;
+mod postgres_only;
 mod processes;
 mod repeats;
 mod retention;
