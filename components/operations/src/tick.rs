@@ -3,7 +3,7 @@
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use axum::Json;
@@ -15,9 +15,12 @@ use utoipa::ToSchema;
 
 use crate::{retention::retention, workers::WorkerView};
 
-/// The minute of the last sweep by this instance. A sweep too many does no harm,
-/// so nothing else guards it.
+/// The minute in which this instance last swept until nothing was left. A sweep
+/// too many does no harm, so nothing else guards it.
 static SWEPT_MINUTE: AtomicU64 = AtomicU64::new(0);
+
+/// How long a tick may sweep. What is left then is for the next.
+const SWEEP_BUDGET: Duration = Duration::from_millis(250);
 
 /// What a host says of itself when it ticks.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -48,7 +51,7 @@ struct ParkedReplay {
     waiting: u64,
 }
 
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Default, Serialize, ToSchema)]
 struct SweptView {
     events: u64,
     blobs: u64,
@@ -56,7 +59,8 @@ struct SweptView {
     units: u64,
 }
 
-/// Wake every topic with due work; commit what was parked; once a minute, sweep.
+/// Wake every topic with due work; commit what was parked; from once a minute on,
+/// sweep until nothing is left.
 ///
 /// A host announces itself here. The body may be left out.
 #[utoipa::path(post, path = "/platform/tick", tag = "operations", security(("admin" = [])),
@@ -95,14 +99,23 @@ async fn sweep_if_due() -> Result<Option<SweptView>, Problem> {
     let minute = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |since| since.as_secs() / 60);
-    if SWEPT_MINUTE.swap(minute, Ordering::Relaxed) == minute {
+    if SWEPT_MINUTE.load(Ordering::Relaxed) == minute {
         return Ok(None);
     }
-    let swept = maintenance::sweep(retention).await?;
-    Ok(Some(SweptView {
-        events: swept.events,
-        blobs: swept.blobs,
-        removals: swept.removals,
-        units: swept.units,
-    }))
+    let begun = Instant::now();
+    let mut total = SweptView::default();
+    loop {
+        let swept = maintenance::sweep(retention).await?;
+        if swept.events + swept.blobs + swept.removals + swept.units == 0 {
+            SWEPT_MINUTE.store(minute, Ordering::Relaxed);
+            return Ok(Some(total));
+        }
+        total.events += swept.events;
+        total.blobs += swept.blobs;
+        total.removals += swept.removals;
+        total.units += swept.units;
+        if begun.elapsed() > SWEEP_BUDGET {
+            return Ok(Some(total));
+        }
+    }
 }

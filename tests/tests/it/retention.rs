@@ -1,6 +1,9 @@
 //! How long things are kept is configured, and checked.
 
-use emporium_tests::app::{App, manifest};
+use emporium_tests::{
+    app::{ADMIN, App, manifest, until},
+    component, root,
+};
 use reqwest::Method;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -26,4 +29,31 @@ async fn periods_are_read_as_people_write_them() {
     );
     let app = App::of(short).await;
     assert_eq!(app.get("/operations/health").await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tick_sweeps_until_nothing_is_left() {
+    let bench = std::fs::read_to_string(root().join("bench/events.toml")).expect("a manifest");
+    let built = component("x");
+    let folder = built.parent().expect("a folder").display().to_string();
+    let manifest = bench
+        .replace("../target/wasm32-wasip2/release", &folder)
+        .replace(
+            r#"retention_events = { default = "7d" }"#,
+            r#"retention_events = { default = "0s" }"#,
+        );
+    let app = App::configured(manifest, |options| {
+        options.tick = None;
+        options.variables.given = [("admin_token".into(), ADMIN.into())].into();
+    })
+    .await;
+    let published = app.post("/bench/batches?events=2500&batch=500").await;
+    assert_eq!(published.status, 200, "{}", published.text());
+    until(async || {
+        let handled = app.get("/bench/latencies").await.json();
+        (handled["events"] == 2500).then_some(())
+    })
+    .await;
+    let tick = app.admin(Method::POST, "/platform/tick").await;
+    assert_eq!(tick.json()["swept"]["events"], 2500, "{}", tick.text());
 }
