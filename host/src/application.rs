@@ -30,9 +30,9 @@ use crate::{
     clock, compose, deny, engine,
     error::Anyhow as _,
     manifest::{self, Manifest},
-    net::{OutboundUrl, PermittedNetworks},
+    net::{OutboundUrl, PermittedNetworks, tls::Roots},
     output::Output,
-    redis::{Redis, RedisAddress},
+    redis::RedisAddress,
     runtime_config::RuntimeConfig,
     state::{self, State},
     telemetry::{counters::Counters, tracer::Tracer},
@@ -118,8 +118,10 @@ fn servers(address: &str) -> Result<Vec<OutboundUrl>> {
     let is_redis = address.starts_with("redis://") || address.starts_with("rediss://");
     match is_redis {
         true => {
-            RedisAddress::parse(address)?;
-            Ok(vec![OutboundUrl::parse(address, "redis")?])
+            let port = RedisAddress::parse(address)?.port();
+            let mut url = OutboundUrl::parse(address, "redis")?;
+            url.port = Some(port);
+            Ok(vec![url])
         }
         false => postgres::outbound_urls(address).context("the address of Postgres"),
     }
@@ -189,16 +191,18 @@ impl Application {
         let networks = permitted
             .without(&config.outbound_networking.block_networks)
             .context("`block_networks` of the runtime config")?;
+        let mut roots = Roots::mozilla();
+        if let Some(file) = &options.ca_file {
+            roots.add_file(file).context("the file of --ca-file")?;
+        }
         let postgres_connections = config.outbound_pg.max_connections;
         Ok(Self {
             id,
             capabilities: Capabilities::open(CapabilitiesConfig {
                 state: options.state.clone(),
                 networks,
-                redis: match options.redis {
-                    Some(_) => Redis::remote(),
-                    None => Redis::embedded(),
-                },
+                has_brokers: options.redis.is_some(),
+                roots,
                 postgres_connections: postgres_connections
                     .unwrap_or(options.limits.postgres_connections),
                 trusted: [&options.postgres, &options.redis]

@@ -38,6 +38,9 @@ pub struct Options {
     pub allow_private_networks: bool,
     /// How often `POST /platform/tick` is called, if it is routed.
     pub tick: Option<Duration>,
+    /// Certificates in PEM, of servers or of whoever vouches for them, that
+    /// components' connections trust beside those of Mozilla.
+    pub ca_file: Option<PathBuf>,
     /// Where spans are exported to, if they are.
     pub telemetry: Option<Telemetry>,
     /// The threads that serve HTTP.
@@ -119,6 +122,7 @@ impl Options {
             clock: Clock::default(),
             allow_private_networks: false,
             tick: Some(Duration::from_secs(1)),
+            ca_file: None,
             telemetry: None,
             threads: cores(),
             show_output: true,

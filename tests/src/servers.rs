@@ -2,7 +2,12 @@
 //! ports, gone when their owner is, even if that is killed.
 
 mod guarded;
+mod identity;
 mod postgres;
 mod redis;
 
-pub use self::{postgres::Postgres, redis::Redis};
+pub use self::{
+    identity::{Authority, Identity},
+    postgres::Postgres,
+    redis::Redis,
+};

@@ -26,9 +26,13 @@ enum Place {
 }
 
 impl Stores {
-    /// Stores in the file at `path`, except for those that say where they are.
-    pub(super) fn new(path: PathBuf, elsewhere: BTreeMap<String, KeyValueStore>) -> Self {
-        let redis = Redis::remote();
+    /// Stores in the file at `path`, except for those that say where they are;
+    /// `redis` are the servers among those.
+    pub(super) fn new(
+        path: PathBuf,
+        elsewhere: BTreeMap<String, KeyValueStore>,
+        redis: &Redis,
+    ) -> Self {
         let place = |(label, store)| {
             let place = match store {
                 KeyValueStore::Spin { path } => Place::File(store::Stores::new(path?)),

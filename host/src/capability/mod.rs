@@ -21,11 +21,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use rustls::ClientConfig;
 use wasmtime::component::{HasData, Linker, ResourceTable};
 
 pub(crate) use self::grants::{Grants, ParsedGrants};
 use crate::bindings::spin;
-use crate::net::{OutboundUrl, PermittedNetworks};
+use crate::net::{
+    OutboundUrl, PermittedNetworks, connector,
+    tls::{Proof, Roots},
+};
 use crate::redis::Redis;
 use crate::runtime_config::{KeyValueStore, SqliteDatabase};
 use crate::telemetry::scope::{Scope, Statement};
@@ -51,8 +55,10 @@ pub(crate) struct CapabilitiesConfig {
     /// Stores and databases that are elsewhere, by label.
     pub(crate) key_value_stores: BTreeMap<String, KeyValueStore>,
     pub(crate) sqlite_databases: BTreeMap<String, SqliteDatabase>,
-    /// Whether brokers are servers, or in this process.
-    pub(crate) redis: Redis,
+    /// Whether brokers are servers, instead of in this process.
+    pub(crate) has_brokers: bool,
+    /// Whom encrypted connections trust.
+    pub(crate) roots: Roots,
 }
 
 /// The back ends that the components of an application share.
@@ -68,6 +74,7 @@ struct Shared {
     redis: Redis,
     networks: PermittedNetworks,
     trusted: Vec<OutboundUrl>,
+    https: Arc<ClientConfig>,
 }
 
 impl Capabilities {
@@ -76,13 +83,27 @@ impl Capabilities {
         let state = config.state;
         std::fs::create_dir_all(&state)
             .with_context(|| format!("creating the state folder {}", state.display()))?;
+        let tls = config.roots.config(Proof::Name).context("TLS")?;
+        let brokers = Redis::remote(Arc::new(tls.clone()));
         let shared = Shared {
-            key_value: key_value::Stores::new(state.join("key-value.db"), config.key_value_stores),
-            postgres: postgres::Pool::new(config.postgres_connections, config.networks.clone()),
+            key_value: key_value::Stores::new(
+                state.join("key-value.db"),
+                config.key_value_stores,
+                &brokers,
+            ),
+            postgres: postgres::Pool::new(
+                config.postgres_connections,
+                config.networks.clone(),
+                config.roots,
+            ),
             sqlite: sqlite::Databases::new(state, &config.sqlite_databases),
-            redis: config.redis,
+            redis: match config.has_brokers {
+                true => brokers,
+                false => Redis::embedded(),
+            },
             networks: config.networks,
             trusted: config.trusted,
+            https: Arc::new(connector::speaking_http(tls)),
         };
         Ok(Self {
             shared: Arc::new(shared),
@@ -101,6 +122,11 @@ impl Capabilities {
             trusted.host == url.host && trusted.port_or_default() == url.port_or_default()
         };
         grants.allowed_outbound_hosts.names(url) || self.shared.trusted.iter().any(is_same)
+    }
+
+    /// How to connect to HTTP servers.
+    pub(crate) fn https(&self) -> Arc<ClientConfig> {
+        Arc::clone(&self.shared.https)
     }
 
     /// Networks that are open to every component.

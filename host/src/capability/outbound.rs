@@ -83,7 +83,11 @@ impl OutboundHttp {
         grants: &Arc<ParsedGrants>,
         chain: Arc<dyn ServiceChain>,
     ) -> Self {
-        let connector = Connector::new(Arc::clone(grants), shared.networks().clone());
+        let connector = Connector::new(
+            Arc::clone(grants),
+            shared.networks().clone(),
+            shared.https(),
+        );
         let client = legacy::Client::builder(TokioExecutor::new())
             .pool_idle_timeout(IDLE_TIMEOUT)
             .pool_max_idle_per_host(IDLE_LIMIT)

@@ -11,6 +11,7 @@ mod decimal;
 mod link;
 mod parameter;
 mod pool;
+mod security;
 mod session;
 mod shared;
 mod statement;

@@ -26,7 +26,8 @@ impl Instance {
             trusted: Vec::new(),
             key_value_stores: Default::default(),
             sqlite_databases: Default::default(),
-            redis: crate::redis::Redis::embedded(),
+            has_brokers: false,
+            roots: crate::net::tls::Roots::mozilla(),
         };
         let grants = Grants {
             component: "media".into(),

@@ -60,6 +60,10 @@ struct App {
     /// Spin's file about backing stores and variables.
     #[arg(long, value_name = "FILE")]
     runtime_config_file: Option<PathBuf>,
+    /// Certificates to trust beside those of Mozilla, in PEM: for rediss://, https://, and
+    /// databases whose address has sslmode=verify-full.
+    #[arg(long, value_name = "FILE", env = "SSL_CERT_FILE")]
+    ca_file: Option<PathBuf>,
     /// The folder for databases and stores [default: .emporium beside the manifest].
     #[arg(long)]
     state: Option<PathBuf>,
@@ -107,6 +111,7 @@ impl App {
         options.postgres = self.postgres.clone();
         options.redis = self.redis.clone();
         options.runtime_config = self.runtime_config_file.clone();
+        options.ca_file = self.ca_file.clone();
         options.variables = Variables {
             given: self.variables.iter().flatten().map(owned).collect(),
             env_file: self

@@ -3,6 +3,7 @@
 
 use std::{
     pin::Pin,
+    sync::{Arc, LazyLock},
     task::{Context, Poll},
 };
 
@@ -13,11 +14,13 @@ use hyper_util::{
     client::legacy,
     rt::{TokioExecutor, TokioIo},
 };
+use rustls::ClientConfig;
 use tower_service::Service;
 
 use super::{
     OutboundUrl,
-    connector::{CONNECT_TIMEOUT, ConnectError, Stream, open, resolve},
+    connector::{CONNECT_TIMEOUT, ConnectError, Stream, open, resolve, speaking_http},
+    tls::{Proof, Roots},
 };
 
 /// Sends requests with small bodies, over connections that it keeps.
@@ -36,8 +39,15 @@ async fn connect(uri: Uri) -> Result<Stream, ConnectError> {
     let malformed = |error: url::ParseError| ConnectError::Unresolved(error.to_string());
     let url = OutboundUrl::parse(&uri.to_string(), "https").map_err(malformed)?;
     let addresses = resolve(&url).await?;
-    open(url, &addresses).await
+    let tls = TLS.clone().map_err(ConnectError::Tls)?;
+    open(url, &addresses, tls).await
 }
+
+static TLS: LazyLock<Result<Arc<ClientConfig>, String>> = LazyLock::new(|| {
+    let config = Roots::mozilla().config(Proof::Name);
+    let config = config.map_err(|error| error.to_string())?;
+    Ok(Arc::new(speaking_http(config)))
+});
 
 impl Service<Uri> for Direct {
     type Response = TokioIo<Stream>;

@@ -3,15 +3,15 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::Uri;
 use hyper_util::client::legacy::connect::{Connected, Connection};
 use hyper_util::rt::TokioIo;
+use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tower_service::Service;
@@ -53,11 +53,20 @@ pub(crate) enum ConnectError {
 pub(crate) struct Connector {
     grants: Arc<ParsedGrants>,
     networks: PermittedNetworks,
+    tls: Arc<ClientConfig>,
 }
 
 impl Connector {
-    pub(crate) fn new(grants: Arc<ParsedGrants>, networks: PermittedNetworks) -> Self {
-        Self { grants, networks }
+    pub(crate) fn new(
+        grants: Arc<ParsedGrants>,
+        networks: PermittedNetworks,
+        tls: Arc<ClientConfig>,
+    ) -> Self {
+        Self {
+            grants,
+            networks,
+            tls,
+        }
     }
 
     async fn connect(self, uri: Uri) -> Result<Stream, ConnectError> {
@@ -65,7 +74,7 @@ impl Connector {
         let url = OutboundUrl::parse(&uri.to_string(), "https").map_err(malformed)?;
         let resolved = resolve(&url).await?;
         let permitted = self.permitted(&url, resolved)?;
-        open(url, &permitted).await
+        open(url, &permitted, self.tls).await
     }
 
     /// Of the addresses of a host, those the component may connect to.
@@ -117,6 +126,7 @@ pub(super) async fn resolve(url: &OutboundUrl) -> Result<Vec<SocketAddr>, Connec
 pub(super) async fn open(
     url: OutboundUrl,
     addresses: &[SocketAddr],
+    tls: Arc<ClientConfig>,
 ) -> Result<Stream, ConnectError> {
     let stream = connect_to_any(addresses).await?;
     if url.scheme != "https" {
@@ -127,8 +137,7 @@ pub(super) async fn open(
         Host::Ipv6(address) => ServerName::from(IpAddr::V6(address)),
         Host::Domain(name) => ServerName::try_from(name).map_err(tls_error)?,
     };
-    let config = TLS.clone().map_err(ConnectError::Tls)?;
-    let stream = tokio_rustls::TlsConnector::from(config)
+    let stream = tokio_rustls::TlsConnector::from(tls)
         .connect(name, stream)
         .await;
     Ok(Stream(Box::new(stream.map_err(handshake_error)?)))
@@ -174,21 +183,11 @@ impl Service<Uri> for Connector {
     }
 }
 
-/// The configuration of every TLS connection: the roots of Mozilla and HTTP/1.1,
-/// as in `wasmtime-wasi-http`.
-static TLS: LazyLock<Result<Arc<ClientConfig>, String>> = LazyLock::new(|| {
-    let roots = RootCertStore {
-        roots: webpki_roots::TLS_SERVER_ROOTS.into(),
-    };
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let mut config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| error.to_string())?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+/// With HTTP/1.1, as in `wasmtime-wasi-http`.
+pub(crate) fn speaking_http(mut config: ClientConfig) -> ClientConfig {
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(Arc::new(config))
-});
+    config
+}
 
 fn handshake_error(error: io::Error) -> ConnectError {
     let inner = error

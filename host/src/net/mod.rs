@@ -5,6 +5,7 @@ mod allowed_hosts;
 pub(crate) mod client;
 pub(crate) mod connector;
 mod outbound_url;
+pub(crate) mod tls;
 
 pub(crate) use self::address::{PermittedNetworks, Prohibited, check};
 pub(crate) use self::allowed_hosts::AllowedHosts;

@@ -49,6 +49,10 @@ impl RedisAddress {
             database,
         })
     }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
 }
 
 /// Without the password.

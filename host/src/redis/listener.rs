@@ -9,6 +9,7 @@ use std::{
 use futures::StreamExt as _;
 use rand::Rng as _;
 use redis::aio::PubSub;
+use rustls::ClientConfig;
 
 use super::{
     RedisAddress, RedisError, Subscription,
@@ -31,10 +32,15 @@ const PATIENCE: Duration = Duration::from_secs(5);
 ///
 /// What is published while there is no connection is lost, so that an empty
 /// message stands for it once there is one.
-pub(super) fn subscribe(address: RedisAddress, channel: &str) -> Subscription {
+pub(super) fn subscribe(
+    address: RedisAddress,
+    channel: &str,
+    tls: Arc<ClientConfig>,
+) -> Subscription {
     let queue = Arc::new(Queue::new(channel));
     let listener = Listener {
         address,
+        tls,
         channel: channel.to_owned(),
         queue: Arc::downgrade(&queue),
     };
@@ -44,6 +50,7 @@ pub(super) fn subscribe(address: RedisAddress, channel: &str) -> Subscription {
 
 struct Listener {
     address: RedisAddress,
+    tls: Arc<ClientConfig>,
     channel: String,
     queue: Weak<Queue>,
 }
@@ -85,7 +92,10 @@ impl Listener {
 
     async fn connect(&self) -> Result<PubSub, RedisError> {
         let connecting = async {
-            let stream = self.address.dial(&PermittedNetworks::all()).await?;
+            let stream = self
+                .address
+                .dial(&PermittedNetworks::all(), &self.tls)
+                .await?;
             let settings = self.address.settings();
             let mut messages = PubSub::new(&settings, stream).await.map_err(from_redis)?;
             let subscribing = messages.subscribe(&self.channel);

@@ -11,7 +11,9 @@ mod listener;
 mod remote;
 mod subscription;
 
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::Arc};
+
+use rustls::ClientConfig;
 
 pub(crate) use self::address::{InvalidRedisAddress, RedisAddress};
 pub use self::subscription::Subscription;
@@ -72,9 +74,9 @@ impl Redis {
         Self::Embedded(embedded::Servers::default())
     }
 
-    /// Servers, at their addresses.
-    pub(crate) fn remote() -> Self {
-        Self::Remote(remote::Servers::default())
+    /// Servers, at their addresses, connected to like this where encrypted.
+    pub(crate) fn remote(tls: Arc<ClientConfig>) -> Self {
+        Self::Remote(remote::Servers::new(tls))
     }
 
     /// Connect to the broker at `address`, if these networks have it.
@@ -107,7 +109,7 @@ impl Redis {
         let address = RedisAddress::parse(address)?;
         match self {
             Self::Embedded(servers) => Ok(servers.connect(&address)?.subscribe(channel)),
-            Self::Remote(_) => Ok(listener::subscribe(address, channel)),
+            Self::Remote(servers) => Ok(listener::subscribe(address, channel, servers.tls())),
         }
     }
 

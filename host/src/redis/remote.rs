@@ -9,7 +9,7 @@ use std::{
     collections::HashMap,
     net::{IpAddr, SocketAddr},
     sync::{
-        Arc, LazyLock, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
     thread::{self, ThreadId},
@@ -17,7 +17,7 @@ use std::{
 };
 
 use redis::{AsyncConnectionConfig, Cmd, RedisConnectionInfo, Value, aio::MultiplexedConnection};
-use rustls::{ClientConfig, RootCertStore, pki_types::ServerName};
+use rustls::{ClientConfig, pki_types::ServerName};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -43,8 +43,11 @@ const KEEPALIVE: Duration = Duration::from_secs(10);
 const SHARED_LIMIT: usize = 256;
 
 /// The connections of an application.
-#[derive(Clone, Default)]
-pub(crate) struct Servers(Arc<Mutex<HashMap<Place, Shared>>>);
+#[derive(Clone)]
+pub(crate) struct Servers {
+    shared: Arc<Mutex<HashMap<Place, Shared>>>,
+    tls: Arc<ClientConfig>,
+}
 
 /// Which commands go through one connection: those for one server and database,
 /// of one thread.
@@ -68,6 +71,15 @@ pub(crate) struct Client {
 }
 
 impl Servers {
+    pub(super) fn new(tls: Arc<ClientConfig>) -> Self {
+        let shared = Arc::default();
+        Self { shared, tls }
+    }
+
+    pub(super) fn tls(&self) -> Arc<ClientConfig> {
+        Arc::clone(&self.tls)
+    }
+
     pub(super) fn client(&self, address: RedisAddress, networks: PermittedNetworks) -> Client {
         Client {
             servers: self.clone(),
@@ -141,13 +153,13 @@ impl Client {
             self.networks.clone(),
             thread::current().id(),
         );
-        if let Some(shared) = lock(&self.servers.0).get(&place)
+        if let Some(shared) = lock(&self.servers.shared).get(&place)
             && !shared.ended.load(Relaxed)
         {
             return Ok(shared.clone());
         }
         let shared = self.open(Some(REPLY_TIMEOUT)).await?;
-        let mut connections = lock(&self.servers.0);
+        let mut connections = lock(&self.servers.shared);
         if connections.len() >= SHARED_LIMIT {
             connections.clear();
         }
@@ -161,7 +173,7 @@ impl Client {
     }
 
     async fn dial_and_greet(&self, timeout: Option<Duration>) -> Result<Shared, RedisError> {
-        let stream = self.address.dial(&self.networks).await?;
+        let stream = self.address.dial(&self.networks, &self.servers.tls).await?;
         let config = AsyncConnectionConfig::new().set_response_timeout(timeout);
         let settings = self.address.settings();
         let (connection, driver) =
@@ -216,6 +228,7 @@ impl RedisAddress {
     pub(super) async fn dial(
         &self,
         networks: &PermittedNetworks,
+        tls: &Arc<ClientConfig>,
     ) -> Result<Box<dyn Stream>, RedisError> {
         let failed = |error: &dyn std::fmt::Display| {
             RedisError::Unreachable(format!("{}:{}: {error}", self.host, self.port))
@@ -232,7 +245,9 @@ impl RedisAddress {
             }
             match dial(address).await {
                 Ok(stream) if self.tls => {
-                    return encrypt(host, stream).await.map_err(|error| failed(&error));
+                    return encrypt(host, stream, tls)
+                        .await
+                        .map_err(|error| failed(&error));
                 }
                 Ok(stream) => return Ok(Box::new(stream)),
                 Err(error) => refused = failed(&error),
@@ -266,29 +281,19 @@ async fn dial(address: SocketAddr) -> std::io::Result<TcpStream> {
     Ok(stream)
 }
 
-async fn encrypt(host: &str, stream: TcpStream) -> Result<Box<dyn Stream>, String> {
+async fn encrypt(
+    host: &str,
+    stream: TcpStream,
+    tls: &Arc<ClientConfig>,
+) -> Result<Box<dyn Stream>, String> {
     let name = match host.parse::<IpAddr>() {
         Ok(address) => ServerName::from(address),
         Err(_) => ServerName::try_from(host.to_owned()).map_err(|error| error.to_string())?,
     };
-    let connector = tokio_rustls::TlsConnector::from(TLS.clone()?);
+    let connector = tokio_rustls::TlsConnector::from(Arc::clone(tls));
     let stream = connector.connect(name, stream).await;
     Ok(Box::new(stream.map_err(|error| error.to_string())?))
 }
-
-/// The configuration of every TLS connection: the roots of Mozilla.
-static TLS: LazyLock<Result<Arc<ClientConfig>, String>> = LazyLock::new(|| {
-    let roots = RootCertStore {
-        roots: webpki_roots::TLS_SERVER_ROOTS.into(),
-    };
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| error.to_string())?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    Ok(Arc::new(config))
-});
 
 /// Whether a connection is of no more use after this.
 fn is_broken(error: &redis::RedisError) -> bool {

@@ -11,7 +11,7 @@ use std::{
     },
 };
 
-use super::guarded::Guarded;
+use super::{Identity, guarded::Guarded};
 
 /// Who connects, and with what.
 const USER: &str = "emporium";
@@ -22,7 +22,7 @@ const PASSWORD: &str = "test-postgres-password";
 /// It refuses to run as root, so root starts it as another user.
 pub struct Postgres {
     server: Guarded,
-    durable: bool,
+    settings: Vec<String>,
     databases: AtomicU32,
 }
 
@@ -37,26 +37,39 @@ impl Postgres {
     /// A server that waits for no disk: what it holds survives its crash, but
     /// not that of the machine.
     pub fn start() -> Self {
-        Self::new(false)
+        Self::new(&["fsync=off", "full_page_writes=off"], None)
     }
 
     /// A server as durable as Postgres is by default, for measurements.
     pub fn durable() -> Self {
-        Self::new(true)
+        Self::new(&[], None)
     }
 
-    fn new(durable: bool) -> Self {
+    /// A server that can also be reached through TLS.
+    pub fn encrypted(identity: &Identity) -> Self {
+        Self::new(&["fsync=off", "ssl=on"], Some(identity))
+    }
+
+    fn new(settings: &[&str], identity: Option<&Identity>) -> Self {
+        let mut settings: Vec<_> = settings.iter().map(|&setting| setting.to_owned()).collect();
         let folder = tempfile::Builder::new()
             .prefix("emporium-postgres-")
             .tempdir()
             .expect("a folder")
             .keep();
         init(&folder);
+        if let Some(identity) = identity {
+            let (certificate, key) = identity.write(&folder);
+            for (setting, file) in [("ssl_cert_file", &certificate), ("ssl_key_file", &key)] {
+                give_away(file);
+                settings.push(format!("{setting}={}", file.display()));
+            }
+        }
         let mut server = Guarded::new(folder);
-        server.start_somewhere(|port, folder| command(port, folder, durable), is_ready);
+        server.start_somewhere(|port, folder| command(port, folder, &settings), is_ready);
         Self {
             server,
-            durable,
+            settings,
             databases: AtomicU32::new(0),
         }
     }
@@ -114,7 +127,7 @@ impl Postgres {
     /// Starts it again on the same port.
     pub fn restart(&mut self) {
         self.stop();
-        let command = command(self.server.port, self.server.folder(), self.durable);
+        let command = command(self.server.port, self.server.folder(), &self.settings);
         assert!(self.server.start(command, is_ready), "its port was taken");
     }
 
@@ -137,11 +150,8 @@ impl Postgres {
 fn init(folder: &Path) {
     let password = folder.join("password");
     fs::write(&password, PASSWORD).expect("a password file");
-    if let Some((user, group)) = other_user() {
-        for path in [folder, &password] {
-            std::os::unix::fs::chown(path, Some(user), Some(group)).expect("chown");
-        }
-    }
+    give_away(folder);
+    give_away(&password);
     let initdb = unprivileged(program("initdb"));
     let (program, arguments) = initdb.split_first().expect("a program");
     let output = Command::new(program)
@@ -160,7 +170,14 @@ fn init(folder: &Path) {
     );
 }
 
-fn command(port: u16, folder: &Path, durable: bool) -> Vec<String> {
+/// Lets whom Postgres runs as have a file.
+fn give_away(path: &Path) {
+    if let Some((user, group)) = other_user() {
+        std::os::unix::fs::chown(path, Some(user), Some(group)).expect("chown");
+    }
+}
+
+fn command(port: u16, folder: &Path, settings: &[String]) -> Vec<String> {
     let mut command = unprivileged(program("postgres"));
     command.extend(["-D".into(), folder.join("data").display().to_string()]);
     let mut set = |setting: &str| command.extend(["-c".into(), setting.into()]);
@@ -168,9 +185,8 @@ fn command(port: u16, folder: &Path, durable: bool) -> Vec<String> {
     set("listen_addresses=127.0.0.1");
     set("unix_socket_directories=");
     set("max_connections=200");
-    if !durable {
-        set("fsync=off");
-        set("full_page_writes=off");
+    for setting in settings {
+        set(setting);
     }
     command
 }

@@ -8,7 +8,7 @@ use std::{
     sync::OnceLock,
 };
 
-use super::guarded::Guarded;
+use super::{Identity, guarded::Guarded};
 
 /// A Redis server that keeps nothing on disk. `EMPORIUM_REDIS_SERVER` names the
 /// program if it is not `redis-server`: `valkey-server`, for instance.
@@ -31,12 +31,31 @@ impl Redis {
 
     /// Starts one with further arguments, such as `--requirepass`.
     pub fn with(arguments: &[&str]) -> Self {
-        let arguments: Vec<_> = arguments.iter().map(|&word| word.to_owned()).collect();
+        Self::new(arguments, None)
+    }
+
+    /// Starts one that can also be reached through TLS.
+    pub fn encrypted(identity: &Identity) -> Self {
+        Self::new(&["--tls-auth-clients", "no"], Some(identity))
+    }
+
+    fn new(arguments: &[&str], identity: Option<&Identity>) -> Self {
+        let mut arguments: Vec<_> = arguments.iter().map(|&word| word.to_owned()).collect();
         let folder = tempfile::Builder::new()
             .prefix("emporium-redis-")
             .tempdir()
             .expect("a folder")
             .keep();
+        if let Some(identity) = identity {
+            let (certificate, key) = identity.write(&folder);
+            for (option, file) in [
+                ("--tls-cert-file", &certificate),
+                ("--tls-key-file", &key),
+                ("--tls-ca-cert-file", &certificate),
+            ] {
+                arguments.extend([option.to_owned(), file.display().to_string()]);
+            }
+        }
         let mut server = Guarded::new(folder);
         server.start_somewhere(|port, folder| command(port, folder, &arguments), is_ready);
         Self { server, arguments }
@@ -45,6 +64,11 @@ impl Redis {
     /// Its address.
     pub fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.server.port)
+    }
+
+    /// The port for TLS, if it has an identity.
+    pub fn tls_port(&self) -> u16 {
+        tls_port(self.server.port)
     }
 
     /// The port on 127.0.0.1.
@@ -87,7 +111,11 @@ impl Redis {
 
 fn command(port: u16, folder: &Path, arguments: &[String]) -> Vec<String> {
     let program = env::var("EMPORIUM_REDIS_SERVER").unwrap_or_else(|_| "redis-server".into());
-    let (port, folder) = (port.to_string(), folder.display().to_string());
+    let folder = folder.display().to_string();
+    let tls_port = tls_port(port).to_string();
+    let is_encrypted = arguments.iter().any(|word| word == "--tls-cert-file");
+    let encryption = is_encrypted.then_some(["--tls-port".to_owned(), tls_port]);
+    let port = port.to_string();
     let options = [
         "--port",
         &port,
@@ -102,8 +130,15 @@ fn command(port: u16, folder: &Path, arguments: &[String]) -> Vec<String> {
     ];
     std::iter::once(program)
         .chain(options.map(str::to_owned))
+        .chain(encryption.into_iter().flatten())
         .chain(arguments.iter().cloned())
         .collect()
+}
+
+/// The neighbour of the ordinary port. A server that finds it taken does not
+/// start, and another pair is tried.
+fn tls_port(port: u16) -> u16 {
+    port ^ 1
 }
 
 /// One that asks for a password answers too.

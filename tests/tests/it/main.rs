@@ -47,6 +47,7 @@ mod spans;
 mod species_pages;
 mod survival;
 mod tidy;
+mod tls;
 mod tracing;
 mod trial;
 mod upload;

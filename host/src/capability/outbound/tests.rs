@@ -54,7 +54,8 @@ impl Sender {
             trusted: Vec::new(),
             key_value_stores: Default::default(),
             sqlite_databases: Default::default(),
-            redis: crate::redis::Redis::embedded(),
+            has_brokers: false,
+            roots: crate::net::tls::Roots::mozilla(),
         };
         let grants = Grants {
             component: "media".into(),

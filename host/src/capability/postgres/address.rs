@@ -1,11 +1,8 @@
 //! Where a database is, and how to get there.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, time::Duration};
 
-use rustls::{
-    ClientConfig, RootCertStore,
-    pki_types::{CertificateDer, pem::PemObject as _},
-};
+use rustls::pki_types::{CertificateDer, pem::PemObject as _};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
 use tokio_postgres::{
@@ -15,7 +12,8 @@ use tokio_postgres::{
 };
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use crate::net::{OutboundUrl, PermittedNetworks, check};
+use super::security::Security;
+use crate::net::{OutboundUrl, PermittedNetworks, check, tls::Roots};
 
 /// How long making a connection may take unless the address says otherwise.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -42,7 +40,7 @@ pub(crate) struct InvalidAddress(pub(super) String);
 #[error("invalid root certificate: {0}")]
 pub(super) struct InvalidCertificate(String);
 
-/// Certificates that a component trusts beside those of Mozilla.
+/// A certificate that a component trusts beside those that the host does.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Certificate(Vec<u8>);
 
@@ -52,11 +50,14 @@ impl Certificate {
         let refused = |error: &dyn std::fmt::Display| InvalidCertificate(error.to_string());
         let certificate =
             CertificateDer::from_pem_slice(pem.as_bytes()).map_err(|error| refused(&error))?;
-        let mut roots = RootCertStore::empty();
-        roots
+        Roots::empty()
             .add(certificate.clone())
             .map_err(|error| refused(&error))?;
         Ok(Self(certificate.to_vec()))
+    }
+
+    pub(super) fn to_der(&self) -> CertificateDer<'static> {
+        CertificateDer::from(self.0.clone())
     }
 }
 
@@ -78,10 +79,10 @@ pub(super) struct Address {
 }
 
 impl Address {
-    pub(super) fn parse(key: Key) -> Result<Self, InvalidAddress> {
-        let config = config(&key.address)?;
-        let tls = tls(key.certificate.as_ref())
-            .map_err(|error| InvalidAddress(format!("this host cannot speak TLS: {error}")))?;
+    pub(super) fn parse(key: Key, roots: &Roots) -> Result<Self, InvalidAddress> {
+        let (config, security) = config(&key.address)?;
+        let tls = security.config(roots, key.certificate.as_ref())?;
+        let tls = MakeRustlsConnect::new(tls);
         Ok(Self { key, config, tls })
     }
 
@@ -154,7 +155,7 @@ pub(super) async fn dial(address: SocketAddr) -> std::io::Result<TcpStream> {
 /// The hosts of an address in the form in which `allowed_outbound_hosts` names
 /// them. Every one must be allowed.
 pub(crate) fn outbound_urls(address: &str) -> Result<Vec<OutboundUrl>, InvalidAddress> {
-    let config = config(address)?;
+    let (config, _) = config(address)?;
     let urls = hosts(&config).map(|(host, port)| {
         let bracketed = if host.contains(':') {
             format!("[{host}]")
@@ -167,11 +168,13 @@ pub(crate) fn outbound_urls(address: &str) -> Result<Vec<OutboundUrl>, InvalidAd
     urls.collect()
 }
 
-fn config(address: &str) -> Result<Config, InvalidAddress> {
+fn config(address: &str) -> Result<(Config, Security), InvalidAddress> {
     let refused = |why: &str| Err(InvalidAddress(why.into()));
-    let config: Config = address
+    let (address, security) = Security::take(address);
+    let mut config: Config = address
         .parse()
         .map_err(|error: tokio_postgres::Error| InvalidAddress(error.to_string()))?;
+    config.ssl_mode(security.mode()?);
     let is_unix = |host: &Host| matches!(host, Host::Unix(_));
     let (hosts, ports) = (config.get_hosts().len(), config.get_ports().len());
     if hosts == 0 {
@@ -190,7 +193,7 @@ fn config(address: &str) -> Result<Config, InvalidAddress> {
     if ports > 1 && ports != hosts {
         return refused("there are not as many ports as hosts");
     }
-    Ok(config)
+    Ok((config, security))
 }
 
 fn hosts(config: &Config) -> impl Iterator<Item = (&str, u16)> {
@@ -204,21 +207,6 @@ fn hosts(config: &Config) -> impl Iterator<Item = (&str, u16)> {
             Host::Tcp(name) => Some((name.as_str(), port(index).copied().unwrap_or(5432))),
             Host::Unix(_) => None,
         })
-}
-
-fn tls(certificate: Option<&Certificate>) -> Result<MakeRustlsConnect, rustls::Error> {
-    let mut roots = RootCertStore {
-        roots: webpki_roots::TLS_SERVER_ROOTS.into(),
-    };
-    if let Some(Certificate(der)) = certificate {
-        roots.add(CertificateDer::from(der.as_slice()))?;
-    }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    Ok(MakeRustlsConnect::new(config))
 }
 
 #[cfg(test)]
@@ -254,6 +242,8 @@ mod tests {
             "host=allowed hostaddr=10.0.0.1",
             "host=a,b,c port=1,2",
             "postgres://a/x?target_session_attrs=read-write",
+            "postgres://a/x?sslmode=maybe",
+            "postgres://a/x?sslmode=require&sslrootcert=system",
         ] {
             assert!(outbound_urls(address).is_err(), "{address}");
         }

@@ -21,7 +21,7 @@ use super::{
     address::{Address, InvalidAddress, Key},
     link::Link,
 };
-use crate::net::PermittedNetworks;
+use crate::net::{PermittedNetworks, tls::Roots};
 
 /// How long a component waits for a connection when all are in use.
 const WAIT: Duration = Duration::from_secs(10);
@@ -56,6 +56,7 @@ struct Shared {
     resting: Mutex<Vec<Resting>>,
     addresses: Mutex<HashMap<Key, Arc<Address>>>,
     networks: PermittedNetworks,
+    roots: Roots,
 }
 
 struct Resting {
@@ -75,7 +76,7 @@ impl Drop for Place {
 
 impl Pool {
     /// A pool of at most `limit` connections.
-    pub(crate) fn new(limit: usize, networks: PermittedNetworks) -> Self {
+    pub(crate) fn new(limit: usize, networks: PermittedNetworks, roots: Roots) -> Self {
         let limit = limit.max(1);
         Self(Arc::new(Shared {
             limit,
@@ -84,6 +85,7 @@ impl Pool {
             resting: Mutex::default(),
             addresses: Mutex::default(),
             networks,
+            roots,
         }))
     }
 
@@ -92,7 +94,7 @@ impl Pool {
         if let Some(address) = addresses.get(&key) {
             return Ok(Arc::clone(address));
         }
-        let address = Arc::new(Address::parse(key.clone())?);
+        let address = Arc::new(Address::parse(key.clone(), &self.0.roots)?);
         if addresses.len() == ADDRESSES_LIMIT {
             addresses.clear();
         }
