@@ -1,6 +1,6 @@
 //! A host: an application loaded, and running.
 
-use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, Result};
 use tokio::{
@@ -76,6 +76,12 @@ impl Host {
     /// Publishes a message on a channel.
     pub async fn publish(&self, address: &str, channel: &str, payload: Vec<u8>) -> Result<()> {
         Ok(self.redis().publish(address, channel, payload).await?)
+    }
+
+    /// The components that serve HTTP.
+    pub(crate) fn services(&self) -> BTreeSet<String> {
+        let triggers = self.application.manifest.http.iter();
+        triggers.map(|trigger| trigger.component.clone()).collect()
     }
 
     /// The folder of the databases.

@@ -1,5 +1,6 @@
 //! The command line.
 
+mod configuration;
 mod doctor;
 mod events;
 mod routes;

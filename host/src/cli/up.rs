@@ -1,14 +1,15 @@
 //! `emporium up`: serves the application.
 
-use std::{net::SocketAddr, process::ExitCode, time::Duration};
+use std::{future::pending, net::SocketAddr, process::ExitCode, time::Duration};
 
 use anyhow::{Context as _, Result};
+use futures::FutureExt as _;
 use tokio::{
     runtime,
     signal::unix::{Signal, SignalKind, signal},
 };
 
-use super::App;
+use super::{App, configuration};
 use crate::{Host, Limits, Options, Telemetry};
 
 #[derive(clap::Args)]
@@ -108,11 +109,20 @@ impl Up {
             options.telemetry = Telemetry::from_environment()?;
             let host = Host::load(options)?;
             let running = host.start().await?;
-            match running.address() {
-                Some(address) => println!("Serving http://{address}"),
-                None => println!("Serving"),
+            let misconfigured = match running.address() {
+                Some(address) => {
+                    println!("Serving http://{address}");
+                    configuration::wrong(address, host.services()).left_future()
+                }
+                None => {
+                    println!("Serving");
+                    pending().right_future()
+                }
+            };
+            tokio::select! {
+                wrong = misconfigured => return Err(wrong),
+                () = either(&mut interrupt, &mut terminate) => {}
             }
-            either(&mut interrupt, &mut terminate).await;
             tracing::info!("draining; a second signal stops at once");
             tokio::select! {
                 stopped = running.shutdown() => stopped.map(|()| ExitCode::SUCCESS).context("stopping"),

@@ -3,7 +3,7 @@
 
 use std::{fs, process::Command};
 
-use emporium_tests::{app::manifest, target};
+use emporium_tests::{app::manifest, compiled, target};
 use tempfile::TempDir;
 
 struct Outcome {
@@ -33,6 +33,41 @@ fn run(command: &str, manifest: &str, admin_token: Option<&str>) -> Outcome {
         text: [output.stdout, output.stderr]
             .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
             .concat(),
+    }
+}
+
+#[test]
+fn variables_that_a_service_cannot_read_end_the_host() {
+    let wrong = manifest()
+        .replace(
+            r#"retention_events = { default = "7d" }"#,
+            r#"retention_events = { default = "a while" }"#,
+        )
+        .replace(
+            r#"relay_timeout = { default = "10" }"#,
+            r#"relay_timeout = { default = "soon" }"#,
+        );
+    let folder = TempDir::new().expect("a folder");
+    let file = folder.path().join("spin.toml");
+    fs::write(&file, wrong).expect("writing");
+    // A host that starts would serve for ever.
+    let output = Command::new("timeout")
+        .arg("60")
+        .arg(target().join("host/emporium"))
+        .args(["up", "--listen", "127.0.0.1:0", "--from"])
+        .arg(&file)
+        .arg("--cache")
+        .arg(compiled())
+        .env("SPIN_VARIABLE_ADMIN_TOKEN", "token")
+        .output()
+        .expect("timeout");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    for name in [
+        "operations: configuration: `retention_events` is invalid",
+        "catalog: configuration: `relay_timeout` is invalid",
+    ] {
+        assert!(said.contains(name), "{said}");
     }
 }
 
