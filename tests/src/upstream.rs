@@ -152,7 +152,7 @@ impl Upstream {
             &format!("/api/v2/pokemon-species/{name}"),
             &json!({
                 "id": id, "name": name, "generation": named("generation", "generation-i"),
-                "names": [{"name": format!("{name} (en)"), "language": named("language", "en")}],
+                "names": [{"name": english_name(name), "language": named("language", "en")}],
                 "flavor_text_entries": [
                     text("There is a plant seed on its back\nright from the day this\u{c}POKéMON is born.", "en"),
                     text("Au matin de sa vie.", "fr"),
@@ -237,6 +237,13 @@ pub fn sprite(seed: u32) -> Vec<u8> {
         Rgba([level(11), level(5), level(3), level(13)])
     });
     encode(&DynamicImage::ImageRgba8(picture), ImageFormat::Png)
+}
+
+/// What a species is called: not always what its name in URLs looks like.
+fn english_name(name: &str) -> String {
+    let mut letters = name.chars();
+    let first = letters.next().into_iter().flat_map(char::to_uppercase);
+    first.chain(letters).chain(['♀']).collect()
 }
 
 fn svg() -> Vec<u8> {

@@ -58,6 +58,9 @@ pub(crate) struct VarietyView {
 pub(crate) struct SpeciesSummary {
     id: u32,
     name: String,
+    /// What it is called in English, if upstream says so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    english_name: Option<String>,
     generation: String,
     /// Of the default variety.
     types: Vec<String>,
@@ -104,9 +107,12 @@ impl From<Species> for SpeciesSummary {
     fn from(species: Species) -> Self {
         let shown = species.default_variety().cloned();
         let (types, media) = shown.map_or_else(Default::default, |v| (v.types, v.media));
+        let mut names = species.names.into_iter();
+        let english = names.find(|name| name.language == "en");
         Self {
             id: species.id,
             name: species.name,
+            english_name: english.map(|name| name.text),
             generation: species.generation,
             types,
             picture: media

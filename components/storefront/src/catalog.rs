@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use http::StatusCode;
 use serde::Deserialize;
 
-use crate::neighbour::{Neighbour, Refusal};
+use crate::{
+    neighbour::{Neighbour, Refusal},
+    words::label,
+};
 
 const CATALOG: Neighbour = Neighbour {
     id: "catalog",
@@ -24,6 +27,7 @@ pub(crate) struct Page<T> {
 pub(crate) struct SpeciesSummary {
     pub(crate) id: u32,
     pub(crate) name: String,
+    pub(crate) english_name: Option<String>,
     pub(crate) types: Vec<String>,
     pub(crate) picture: Option<Media>,
     pub(crate) special: Special,
@@ -109,7 +113,21 @@ pub(crate) struct Brand {
     pub(crate) name: String,
 }
 
+impl SpeciesSummary {
+    /// What visitors call it.
+    pub(crate) fn title(&self) -> String {
+        self.english_name
+            .clone()
+            .unwrap_or_else(|| label(&self.name))
+    }
+}
+
 impl Species {
+    /// What visitors call it.
+    pub(crate) fn title(&self) -> String {
+        Self::english(&self.names).map_or_else(|| label(&self.name), str::to_owned)
+    }
+
     /// The variety that stands for the species.
     pub(crate) fn default_variety(&self) -> Option<&Variety> {
         let default = self.varieties.iter().find(|variety| variety.is_default);

@@ -30,6 +30,10 @@ pub(crate) struct Wish {
 }
 
 impl Wish {
+    fn is_for_all(&self) -> bool {
+        self.query(None).is_empty()
+    }
+
     fn query(&self, cursor: Option<&str>) -> String {
         query(&[
             ("q", self.q.as_deref()),
@@ -87,7 +91,10 @@ fn listing(wish: &Wish, products: &Page<Product>) -> Markup {
         }
         ul.products { @for product in &products.items { (card(product)) } }
         @if products.items.is_empty() {
-            p.empty { "Nothing found. Whole words are looked for." }
+            p.empty {
+                @if wish.is_for_all() { "No food here yet." }
+                @else { "Nothing found. Whole words are looked for." }
+            }
         }
         @if let Some(cursor) = &products.next {
             p.more { a.button href={ "/food?" (wish.query(Some(cursor))) } rel="next" { "More food" } }

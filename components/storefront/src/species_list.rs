@@ -104,9 +104,9 @@ fn card(species: &SpeciesSummary) -> Markup {
     html! {
         li.creature data-type=(kind) {
             a href={ "/species/" (species.name) } {
-                (portrait(species.picture.as_ref(), &label(&species.name)))
+                (portrait(species.picture.as_ref(), &species.title()))
                 span.number { (number(species.id)) }
-                strong.name { (label(&species.name)) }
+                strong.name { (species.title()) }
             }
             (types(&species.types))
             @if let Some(word) = special(species) { span.special { (word) } }

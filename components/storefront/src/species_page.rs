@@ -31,7 +31,7 @@ pub(crate) async fn show(Path(name): Path<String>) -> Response {
         .iter()
         .map(|evolution| relative(&species, evolution));
     let (beside, relatives) = futures::future::join(join_all(beside), join_all(relatives)).await;
-    let title = label(&species.name);
+    let title = species.title();
     page(
         StatusCode::OK,
         &title,
@@ -42,6 +42,7 @@ pub(crate) async fn show(Path(name): Path<String>) -> Response {
 /// A step of the evolution, with a picture where it is in the catalogue.
 struct Relative<'species> {
     evolution: &'species Evolution,
+    title: String,
     picture: Option<Media>,
     known: bool,
 }
@@ -54,8 +55,10 @@ async fn relative<'species>(
         true => Some(species.clone()),
         false => catalog::species(&evolution.name).await.ok(),
     };
+    let title = other.as_ref().map(Species::title);
     Relative {
         evolution,
+        title: title.unwrap_or_else(|| label(&evolution.name)),
         picture: other.as_ref().and_then(|other| picture(other).cloned()),
         known: other.is_some(),
     }
@@ -98,10 +101,10 @@ fn head(species: &Species) -> Markup {
     let special = species.special;
     html! {
         header.introduction {
-            div.stage { (portrait(picture(species), &label(&species.name))) }
+            div.stage { (portrait(picture(species), &species.title())) }
             div {
                 p.number { (number(species.id)) " · " (generation(&species.generation)) }
-                h1 { (label(&species.name)) }
+                h1 { (species.title()) }
                 @if let Some(genus) = Species::english(&species.genera) { p.genus { (genus) } }
                 p {
                     (types(kinds))
@@ -116,7 +119,7 @@ fn head(species: &Species) -> Markup {
 }
 
 fn facts(species: &Species, variety: &Variety) -> Markup {
-    let name = label(&species.name);
+    let name = species.title();
     html! {
         section.facts-and-stats {
             figure {
@@ -179,7 +182,7 @@ fn step(species: &Species, relative: &Relative) -> Markup {
     let name = &relative.evolution.name;
     let shown = html! {
         (portrait(relative.picture.as_ref(), ""))
-        span.name { (label(name)) }
+        span.name { (relative.title) }
     };
     html! {
         @if *name == species.name { span.here aria-current="page" { (shown) } }
@@ -241,10 +244,10 @@ fn neighbours(beside: &[Option<Species>]) -> Markup {
     html! {
         nav.neighbours aria-label="Other species" {
             @if let Some(before) = before {
-                a rel="prev" href={ "/species/" (before.name) } { "← " (number(before.id)) " " (label(&before.name)) }
+                a rel="prev" href={ "/species/" (before.name) } { "← " (number(before.id)) " " (before.title()) }
             }
             @if let Some(after) = after {
-                a.after rel="next" href={ "/species/" (after.name) } { (number(after.id)) " " (label(&after.name)) " →" }
+                a.after rel="next" href={ "/species/" (after.name) } { (number(after.id)) " " (after.title()) " →" }
             }
         }
     }

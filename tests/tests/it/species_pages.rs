@@ -8,7 +8,8 @@ async fn an_empty_catalogue_says_so() {
     let app = App::start().await;
     for (path, words) in [
         ("/species", "No species here yet"),
-        ("/food", "Nothing found"),
+        ("/food", "No food here yet"),
+        ("/food?q=milk", "Nothing found"),
     ] {
         let page = app.get(path).await;
         assert_eq!(page.status, 200);
@@ -29,7 +30,7 @@ async fn a_species_is_shown_with_pictures_cries_stats_and_evolutions() {
             "{name}"
         );
     }
-    assert!(list.contains("Mythical"));
+    assert!(list.contains("Mythical") && list.contains("Mew♀"));
     let psychic = app.get("/species?type=psychic").await.text();
     assert!(psychic.contains("/species/mew") && !psychic.contains("/species/ivysaur"));
 
@@ -41,12 +42,12 @@ async fn a_species_is_shown_with_pictures_cries_stats_and_evolutions() {
     );
     let html = page.text();
     for part in [
-        "<h1>Bulbasaur</h1>",
+        "<h1>Bulbasaur♀</h1>",
         "No. 001",
         "Seed Pokémon",
         "0.7 m",
         "6.9 kg",
-        "Stats of Bulbasaur: HP 45, Attack 49",
+        "Stats of Bulbasaur♀: HP 45, Attack 49",
         "<audio controls",
         "href=\"/species/ivysaur\"",
         "rel=\"next\"",
