@@ -154,6 +154,7 @@ mod tests {
         SpeciesSummary {
             id: 7,
             name: name.into(),
+            english_name: None,
             types: vec!["water".into()],
             picture: None,
             special: Special {

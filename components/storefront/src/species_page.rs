@@ -312,6 +312,7 @@ mod tests {
             .iter()
             .map(|evolution| Relative {
                 evolution,
+                title: label(&evolution.name),
                 picture: None,
                 known: evolution.order == 1,
             })
