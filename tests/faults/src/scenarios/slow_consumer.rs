@@ -36,6 +36,7 @@ async fn run(setting: Setting) -> Result<Outcome> {
         ms: 2_500,
         attempts: 1,
     };
+    let mut recovery = Duration::ZERO;
     for number in 1..=setting.choose(2, 20) {
         // The first one keeps those behind it waiting, but must not let them by.
         let entries: Vec<_> = (0..6)
@@ -49,6 +50,7 @@ async fn run(setting: Setting) -> Result<Outcome> {
             .collect();
         let outcome = stage.publish(entries).await?;
         ensure!(outcome == Published::Acknowledged, "{outcome:?}");
+        recovery = recovery.max(stage.recover(Instant::now()).await?);
     }
-    stage.conclude(Instant::now()).await
+    stage.conclude_after(recovery).await
 }
