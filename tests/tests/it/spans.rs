@@ -149,9 +149,17 @@ async fn upload(app: &App, header: String) -> String {
 async fn one_trace_goes_from_a_request_to_what_its_events_commit() {
     let collector = Collector::default();
     let address = collector.start().await;
-    let app = App::configured(manifest(), export_to(address)).await;
-    // Services look for work when they start, and would find the event that way.
+    let export = export_to(address);
+    let app = App::configured(manifest(), |options| {
+        export(options);
+        // The one at the start, so that no tick finds the event before its wake.
+        options.tick = Some(Duration::from_secs(600));
+    })
+    .await;
+    // Services look for work when they start, and again before they stop looking:
+    // they would find the event that way.
     app.dithered("first.png", png(9, 9)).await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
     let uuid = upload(&app, format!("00-{TRACE}-{CALLER}-01")).await;
     app.image_in(&uuid, "FINISHED").await;
 
