@@ -36,7 +36,7 @@ pub(crate) async fn rows(
     statement: &'static str,
     parameters: Vec<ParameterValue>,
 ) -> Result<impl Iterator<Item = Row>, Failure> {
-    let rows = tried(async |connection| gather(connection, statement, &parameters).await);
+    let rows = tried(async |connection| gather(connection, statement, parameters.clone()).await);
     Ok(rows.await?.into_iter().map(Row::from))
 }
 
@@ -53,7 +53,17 @@ pub(crate) async fn only_row(
     statement: &'static str,
     parameters: Vec<ParameterValue>,
 ) -> Result<Row, Failure> {
-    let row = row(statement, parameters).await?;
+    only_row_of(statement, || parameters.clone()).await
+}
+
+/// As `only_row`, where making the parameters costs no more than a copy: hardly any
+/// statement is tried twice.
+pub(crate) async fn only_row_of(
+    statement: &'static str,
+    parameters: impl Fn() -> Vec<ParameterValue>,
+) -> Result<Row, Failure> {
+    let rows = tried(async |connection| gather(connection, statement, parameters()).await);
+    let row = rows.await?.into_iter().next().map(Row::from);
     row.ok_or_else(|| Failure::Other("a statement gave no row".into()))
 }
 
@@ -95,9 +105,9 @@ pub(crate) fn execute_at_once(
 pub(crate) async fn gather(
     connection: &Connection,
     statement: &str,
-    parameters: &[ParameterValue],
+    parameters: Vec<ParameterValue>,
 ) -> Result<Vec<Vec<DbValue>>, Error> {
-    let reply = connection.query_async(statement.to_owned(), parameters.to_vec());
+    let reply = connection.query_async(statement.to_owned(), parameters);
     let (_, rows, outcome) = reply.await?;
     let rows = rows.collect().await;
     outcome.await.map(|()| rows)

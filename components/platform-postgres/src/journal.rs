@@ -89,13 +89,15 @@ fn only_event(unit: &Unit) -> Option<&Event> {
 }
 
 async fn publish(event: &Event, woken: &mut Wakes) -> Result<Receipt, Failure> {
-    let parameters = vec![
-        text(event.topic.as_str()),
-        text(event.id.as_str()),
-        text(event.kind.as_str()),
-        ParameterValue::Binary(event.envelope.clone()),
-    ];
-    if connection::only_row(PUBLISH_ONE, parameters)
+    let parameters = || {
+        vec![
+            text(event.topic.as_str()),
+            text(event.id.as_str()),
+            text(event.kind.as_str()),
+            ParameterValue::Binary(event.envelope.clone()),
+        ]
+    };
+    if connection::only_row_of(PUBLISH_ONE, parameters)
         .await?
         .flag()?
     {
@@ -107,7 +109,7 @@ async fn publish(event: &Event, woken: &mut Wakes) -> Result<Receipt, Failure> {
 }
 
 async fn commit(run: &[&Unit], woken: &mut Wakes) -> Result<Vec<Outcome>, Failure> {
-    let mut row = connection::only_row(COMMIT, columns::of(run)).await?;
+    let mut row = connection::only_row_of(COMMIT, || columns::of(run)).await?;
     let mut versions = row.unsigneds::<u64>()?.into_iter();
     let refusals = Refusals::read(&mut row)?;
     let topics = row.texts()?;

@@ -55,7 +55,7 @@ pub(crate) async fn migrate() -> Result<(), Failure> {
 }
 
 async fn version() -> Result<Option<u32>, Failure> {
-    match run(async |connection| gather(connection, FIND, &[]).await).await {
+    match run(async |connection| gather(connection, FIND, Vec::new()).await).await {
         Ok(rows) => {
             let row = rows.into_iter().next().map(Row::from);
             row.map(|mut row| row.unsigned()).transpose()
