@@ -15,6 +15,7 @@ pub mod app;
 pub mod ingest;
 pub mod pictures;
 pub mod platform;
+pub mod probe;
 pub mod process;
 pub mod servers;
 pub mod soundtracks;

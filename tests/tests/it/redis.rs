@@ -5,41 +5,18 @@ use std::time::{Duration, Instant};
 use emporium_host::Limits;
 use emporium_tests::{
     app::{App, send, until},
-    component,
+    probe::manifest,
     servers::Redis,
 };
 use reqwest::Method;
-
-/// The probe, which listens to the channel `news` and may connect to `hosts`.
-fn manifest(address: &str, hosts: &str) -> String {
-    let source = component("test-probe").display().to_string();
-    format!(
-        "spin_manifest_version = 2\n\
-         [application]\n\
-         name = 'probing'\n\
-         [application.trigger.redis]\n\
-         address = '{address}'\n\
-         [[trigger.http]]\n\
-         route = '/...'\n\
-         component = 'probe'\n\
-         [[trigger.redis]]\n\
-         channel = 'news'\n\
-         component = 'probe'\n\
-         [component.probe]\n\
-         source = '{source}'\n\
-         allowed_outbound_hosts = [{hosts}]\n\
-         [component.probe.variables]\n\
-         redis_address = '{address}'\n"
-    )
-}
 
 async fn probe(redis: &Redis) -> App {
     probe_with(redis, &redis.url(), |_| {}).await
 }
 
 async fn probe_with(redis: &Redis, url: &str, limit: impl FnOnce(&mut Limits)) -> App {
-    let host = format!("'redis://127.0.0.1:{}'", redis.port());
-    App::configured(manifest(url, &host), |options| {
+    let host = format!("['redis://127.0.0.1:{}']", redis.port());
+    App::configured(manifest(&host, Some(url)), |options| {
         options.redis = Some(url.to_owned());
         limit(&mut options.limits);
     })
@@ -132,7 +109,7 @@ async fn a_server_that_is_not_allowed_or_not_there_is_refused() {
     let said = run(&app, "redis://127.0.0.1:1", &["PING"]).await.concat();
     assert!(said.contains("InvalidAddress"), "{said}");
     let port = redis.port();
-    let anywhere = manifest(&redis.url(), "'redis://*:*'");
+    let anywhere = manifest("['redis://*:*']", Some(&redis.url()));
     let app = App::configured(anywhere, |options| {
         options.redis = Some(format!("redis://localhost:{port}"));
     })

@@ -4,35 +4,19 @@ use std::path::Path;
 
 use emporium_tests::{
     app::{App, send, until},
-    component,
+    probe::manifest,
     servers::{Authority, Identity, Postgres, Redis},
 };
 use reqwest::Method;
 
+const HOSTS: &str = "['postgres://localhost:*', 'postgres://127.0.0.1:*', \
+    'rediss://localhost:*', 'rediss://127.0.0.1:*']";
+
 /// A component that runs what it is sent, and listens to the channel `news` at
 /// `redis`.
 async fn probe(redis: Option<String>, trusted: Option<&Path>) -> App {
-    let source = component("test-probe").display().to_string();
     let address = redis.as_deref().unwrap_or("redis://127.0.0.1");
-    let manifest = format!(
-        "spin_manifest_version = 2\n\
-         [application]\n\
-         name = 'probing'\n\
-         [application.trigger.redis]\n\
-         address = '{address}'\n\
-         [[trigger.http]]\n\
-         route = '/...'\n\
-         component = 'probe'\n\
-         [[trigger.redis]]\n\
-         channel = 'news'\n\
-         component = 'probe'\n\
-         [component.probe]\n\
-         source = '{source}'\n\
-         allowed_outbound_hosts = [\
-         'postgres://localhost:*', 'postgres://127.0.0.1:*', 'rediss://localhost:*', 'rediss://127.0.0.1:*']\n\
-         [component.probe.variables]\n\
-         redis_address = '{address}'\n"
-    );
+    let manifest = manifest(HOSTS, Some(address));
     App::configured(manifest, |options| {
         options.redis = redis;
         options.ca_file = trusted.map(Into::into);

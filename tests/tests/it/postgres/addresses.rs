@@ -24,7 +24,7 @@ async fn a_host_that_is_not_allowed_is_refused() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_private_network_must_be_named() {
     let postgres = Postgres::shared();
-    let app = App::of(manifest("'postgres://*:*'")).await;
+    let app = App::of(manifest("['postgres://*:*']", None)).await;
     let probe = Probe {
         app,
         url: postgres.url(),

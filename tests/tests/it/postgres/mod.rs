@@ -11,26 +11,10 @@ mod transactions;
 use emporium_host::Limits;
 use emporium_tests::{
     app::{App, send},
-    component,
+    probe::manifest,
     servers::Postgres,
 };
 use reqwest::Method;
-
-/// A component that runs what it is sent, and may connect to `hosts`.
-fn manifest(hosts: &str) -> String {
-    let source = component("test-probe").display().to_string();
-    format!(
-        "spin_manifest_version = 2\n\
-         [application]\n\
-         name = 'probing'\n\
-         [[trigger.http]]\n\
-         route = '/...'\n\
-         component = 'probe'\n\
-         [component.probe]\n\
-         source = '{source}'\n\
-         allowed_outbound_hosts = [{hosts}]\n"
-    )
-}
 
 /// The probe in a host, and a database of the shared server.
 struct Probe {
@@ -49,8 +33,8 @@ impl Probe {
     }
 
     async fn of(server: &Postgres, url: String, limit: impl FnOnce(&mut Limits)) -> Self {
-        let host = format!("'postgres://127.0.0.1:{}'", server.port());
-        let app = App::with(manifest(&host), limit).await;
+        let host = format!("['postgres://127.0.0.1:{}']", server.port());
+        let app = App::with(manifest(&host, None), limit).await;
         Self { app, url }
     }
 
