@@ -11,6 +11,9 @@ use crate::connection::{Connection, Durability};
 /// The steps from version N to version N + 1. Never change one: add one.
 const MIGRATIONS: [&[&str]; 2] = [V1, V2];
 
+/// How often instances that start at the same time may be in each other's way.
+const LOG_ATTEMPTS: usize = 20;
+
 /// What this adapter reads and writes.
 pub(crate) const VERSION: u32 = MIGRATIONS.len() as u32;
 
@@ -190,9 +193,7 @@ pub(crate) fn migrate(connection: &Connection) -> Result<(), Failure> {
     if found == VERSION {
         return Ok(());
     }
-    // Readers and one writer at a time do not wait for each other. It is a
-    // property of the file, and cannot be set inside a transaction.
-    connection.execute("PRAGMA journal_mode = WAL", &[])?;
+    keep_log(connection)?;
     connection.transaction(Durability::Full, || {
         let found = version(connection)?;
         for steps in MIGRATIONS.iter().skip(found as usize) {
@@ -205,6 +206,21 @@ pub(crate) fn migrate(connection: &Connection) -> Result<(), Failure> {
         }
         Ok(())
     })
+}
+
+/// Have readers and one writer at a time not wait for each other.
+///
+/// It is a property of the file, and cannot be set inside a transaction. Where
+/// others are about to set it too, SQLite refuses at once instead of waiting;
+/// for a transaction it waits.
+fn keep_log(connection: &Connection) -> Result<(), Failure> {
+    for _ in 0..LOG_ATTEMPTS {
+        match connection.execute("PRAGMA journal_mode = WAL", &[]) {
+            Err(Failure::Unavailable(_)) => connection.transaction(Durability::Full, || Ok(()))?,
+            set => return set,
+        }
+    }
+    connection.execute("PRAGMA journal_mode = WAL", &[])
 }
 
 fn version(connection: &Connection) -> Result<u32, Failure> {
