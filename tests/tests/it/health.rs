@@ -103,3 +103,15 @@ async fn a_tick_can_be_given_by_anyone_with_the_token() {
     assert_eq!(answer.status, 200, "{}", answer.text());
     assert!(answer.json()["woken"].is_array());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_requests_make_the_database_together() {
+    for _ in 0..10 {
+        let app = App::start().await;
+        let asked = (0..16).map(|_| app.get("/images"));
+        for answer in futures::future::join_all(asked).await {
+            assert_eq!(answer.status, 200, "{}", answer.text());
+        }
+        app.stop().await;
+    }
+}
