@@ -8,6 +8,7 @@ mod statement;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod turns;
 mod wait;
 
 use std::sync::Arc;

@@ -8,7 +8,7 @@ use std::sync::atomic::{
     AtomicBool,
     Ordering::{AcqRel, Release},
 };
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use rusqlite::hooks::Wal;
@@ -16,6 +16,7 @@ use rusqlite::{Connection, OpenFlags};
 use tokio::sync::Notify;
 
 use super::guard::Guard;
+use super::turns::Turns;
 use crate::bindings::spin::sqlite::sqlite::Error;
 use crate::runtime_config::SqliteDatabase;
 
@@ -92,6 +93,7 @@ pub(super) struct Database {
     idle: Mutex<Vec<Link>>,
     /// Told when a transaction that may have held the write lock has ended.
     pub(super) released: Notify,
+    turns: OnceLock<Arc<Turns>>,
     checkpointing: AtomicBool,
     /// Statements that took long when they were last executed in place.
     slow: RwLock<HashSet<String>>,
@@ -109,6 +111,7 @@ impl Database {
             path,
             idle: Mutex::default(),
             released: Notify::new(),
+            turns: OnceLock::new(),
             checkpointing: AtomicBool::new(false),
             slow: RwLock::default(),
         }
@@ -124,6 +127,12 @@ impl Database {
     #[cfg(test)]
     pub(super) fn log_size(&self) -> u64 {
         std::fs::metadata(self.path.with_extension("db-wal")).map_or(0, |file| file.len())
+    }
+
+    /// Who of those that share it is to write next.
+    pub(super) fn turns(&self) -> &Arc<Turns> {
+        let turns = || Arc::new(Turns::new(&self.path));
+        self.turns.get_or_init(turns)
     }
 
     /// Take a connection that is as good as new.

@@ -163,13 +163,17 @@ impl Session {
             return Err(Error::InvalidConnection);
         };
         let began = !link.connection.is_autocommit();
-        let ran = run(link, statement, place, self.commits_fast, sink);
+        let ran = self.run(link, statement, place, sink);
         let ended = began && link.connection.is_autocommit();
         if here && link.guard.executed() >= SHORT {
             self.database.note_slow(&statement.sql);
         }
         let writes = match ran {
             Ok(Ran::Left) => return Ok(Attempt::Left),
+            Ok(Ran::NotYet) => {
+                let error = Error::Io("database is locked".into());
+                return Ok(Attempt::Locked(error));
+            }
             Ok(Ran::Done { writes }) => writes,
             Err(error) => return self.judge(error, ended),
         };
@@ -184,6 +188,58 @@ impl Session {
             self.database.checkpoint_if_due();
         }
         Ok(Attempt::Done)
+    }
+
+    fn run<S: Sink>(
+        &self,
+        link: &Link,
+        statement: &Statement,
+        place: Place,
+        sink: &mut S,
+    ) -> Result<Ran, Failed> {
+        let Link { connection, guard } = link;
+        guard.allow(LONG, u32::MAX);
+        let (mut kept, mut fresh);
+        let prepared: &mut rusqlite::Statement<'_> = if statement.kind.is_kept() {
+            kept = connection.prepare_cached(&statement.sql)?;
+            &mut kept
+        } else {
+            fresh = connection.prepare(&statement.sql)?;
+            &mut fresh
+        };
+        let writes = !prepared.readonly() && statement.kind != Kind::Begin;
+        let takes_lock = !prepared.readonly() && connection.is_autocommit();
+        if takes_lock && self.database.turns().is_others() {
+            return Ok(Ran::NotYet);
+        }
+        let here = place == Place::Here;
+        if here && writes && connection.is_autocommit() && !self.commits_fast {
+            return Ok(Ran::Left);
+        }
+        // Interrupting a change would roll the whole transaction back.
+        if here && !writes {
+            guard.allow(LONG, SHORT);
+        }
+        sink.columns(prepared.column_names());
+        let width = prepared.column_count();
+        let parameters =
+            rusqlite::params_from_iter(statement.parameters.iter().map(super::reply::Bound));
+        let mut rows = prepared.query(parameters)?;
+        loop {
+            let row = match rows.next() {
+                Ok(Some(row)) => row,
+                Ok(None) => return Ok(Ran::Done { writes }),
+                Err(error) if is_interrupted(&error) && here && !writes => return Ok(Ran::Left),
+                Err(error) => return Err(error.into()),
+            };
+            let row = super::reply::read(row, width)?;
+            if !sink.row(row).map_err(Failed::Sink)? {
+                return Ok(Ran::Left);
+            }
+            if !here {
+                guard.extend(LONG);
+            }
+        }
     }
 
     fn judge(&self, error: Failed, ended: bool) -> Result<Attempt, Error> {
@@ -225,8 +281,13 @@ impl Drop for Session {
     }
 }
 
+/// As `Attempt`.
 enum Ran {
-    Done { writes: bool },
+    Done {
+        writes: bool,
+    },
+    /// It is another host's turn to write.
+    NotYet,
     Left,
 }
 
@@ -238,54 +299,6 @@ enum Failed {
 impl From<rusqlite::Error> for Failed {
     fn from(error: rusqlite::Error) -> Self {
         Self::Sqlite(error)
-    }
-}
-
-fn run<S: Sink>(
-    link: &Link,
-    statement: &Statement,
-    place: Place,
-    commits_fast: bool,
-    sink: &mut S,
-) -> Result<Ran, Failed> {
-    let Link { connection, guard } = link;
-    guard.allow(LONG, u32::MAX);
-    let (mut kept, mut fresh);
-    let prepared: &mut rusqlite::Statement<'_> = if statement.kind.is_kept() {
-        kept = connection.prepare_cached(&statement.sql)?;
-        &mut kept
-    } else {
-        fresh = connection.prepare(&statement.sql)?;
-        &mut fresh
-    };
-    let writes = !prepared.readonly() && statement.kind != Kind::Begin;
-    let here = place == Place::Here;
-    if here && writes && connection.is_autocommit() && !commits_fast {
-        return Ok(Ran::Left);
-    }
-    // Interrupting a change would roll the whole transaction back.
-    if here && !writes {
-        guard.allow(LONG, SHORT);
-    }
-    sink.columns(prepared.column_names());
-    let width = prepared.column_count();
-    let parameters =
-        rusqlite::params_from_iter(statement.parameters.iter().map(super::reply::Bound));
-    let mut rows = prepared.query(parameters)?;
-    loop {
-        let row = match rows.next() {
-            Ok(Some(row)) => row,
-            Ok(None) => return Ok(Ran::Done { writes }),
-            Err(error) if is_interrupted(&error) && here && !writes => return Ok(Ran::Left),
-            Err(error) => return Err(error.into()),
-        };
-        let row = super::reply::read(row, width)?;
-        if !sink.row(row).map_err(Failed::Sink)? {
-            return Ok(Ran::Left);
-        }
-        if !here {
-            guard.extend(LONG);
-        }
     }
 }
 

@@ -67,3 +67,33 @@ async fn writers_that_compete_all_succeed() {
     futures::future::join_all(writers).await;
     assert_eq!(application.open().number("SELECT a FROM t").await, 20);
 }
+
+#[tokio::test]
+async fn a_host_that_is_never_idle_lets_others_write() {
+    let application = Application::new();
+    let other = application.elsewhere();
+    application.open_with_table().await;
+    let busy = async || {
+        loop {
+            let component = application.open();
+            component.execute("BEGIN IMMEDIATE").await;
+            tokio::time::sleep(Duration::from_millis(2)).await;
+            component.execute("COMMIT").await;
+        }
+    };
+    let patient = async {
+        let component = other.open();
+        component.execute("PRAGMA busy_timeout = 1000").await;
+        for number in 0..30 {
+            let insertion = format!("INSERT INTO t VALUES ({number})");
+            component.execute(&insertion).await;
+            // The others have it again.
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::select! {
+        () = patient => {}
+        // They hand the lock to each other.
+        ((), ()) = async { tokio::join!(busy(), busy()) } => {}
+    }
+}

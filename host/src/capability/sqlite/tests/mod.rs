@@ -17,16 +17,24 @@ const ENDLESS: &str =
 
 struct Application {
     databases: Databases,
-    _folder: tempfile::TempDir,
+    folder: Arc<tempfile::TempDir>,
 }
 
 impl Application {
     fn new() -> Self {
-        let folder = tempfile::tempdir().expect("folder");
+        Self::on(Arc::new(tempfile::tempdir().expect("folder")))
+    }
+
+    fn on(folder: Arc<tempfile::TempDir>) -> Self {
         Self {
             databases: Databases::new(folder.path().to_owned(), &BTreeMap::new()),
-            _folder: folder,
+            folder,
         }
+    }
+
+    /// The same databases as another host has them.
+    fn elsewhere(&self) -> Self {
+        Self::on(Arc::clone(&self.folder))
     }
 
     fn open(&self) -> Component {

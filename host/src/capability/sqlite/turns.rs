@@ -1,0 +1,118 @@
+//! Whose turn it is to write, among hosts that share a database.
+//!
+//! A host hands the write lock from one of its components to the next without a
+//! pause. Another can only look at it now and then, and could look for a long
+//! time without ever finding it free. One that has waited long therefore locks a
+//! file next to the database, and until it has the write lock too, the others
+//! begin nothing that needs it. The lock of the file ends with its process.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// The turns of a database.
+pub(super) struct Turns(Mutex<State>);
+
+/// All of it behind one lock: what one component does to the lock of the file
+/// would undo what another did, because it belongs to the host.
+struct State {
+    file: Option<File>,
+    /// Whether a component of this host has the turn.
+    taken: bool,
+}
+
+/// A turn, until it is dropped.
+pub(super) struct Turn(Arc<Turns>);
+
+impl Turns {
+    /// The turns of the database in the file at `database`.
+    ///
+    /// Where no file can be made next to it, nobody has turns.
+    pub(super) fn new(database: &Path) -> Self {
+        let mut path = database.as_os_str().to_owned();
+        path.push("-turn");
+        let path = PathBuf::from(path);
+        let mut options = OpenOptions::new();
+        let opened = options.create(true).truncate(false).write(true).open(&path);
+        if let Err(error) = &opened {
+            tracing::debug!("{}: {error}", path.display());
+        }
+        Self(Mutex::new(State {
+            file: opened.ok(),
+            taken: false,
+        }))
+    }
+
+    /// Have the others let this host write next, unless somebody else does.
+    pub(super) fn take(self: &Arc<Self>) -> Option<Turn> {
+        let mut state = self.state();
+        if state.taken {
+            return None;
+        }
+        state.file.as_ref()?.try_lock().ok()?;
+        state.taken = true;
+        Some(Turn(Arc::clone(self)))
+    }
+
+    /// Whether another host is to write next.
+    pub(super) fn is_others(&self) -> bool {
+        let state = self.state();
+        let Some(file) = state.file.as_ref().filter(|_| !state.taken) else {
+            return false;
+        };
+        match file.try_lock_shared() {
+            Ok(()) => file.unlock().is_err(),
+            Err(TryLockError::WouldBlock) => true,
+            // Without such locks there are no turns.
+            Err(TryLockError::Error(_)) => false,
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        let mut state = self.0.state();
+        state.taken = false;
+        if state
+            .file
+            .as_ref()
+            .is_some_and(|file| file.unlock().is_err())
+        {
+            // Closing it unlocks it; this host has no turns from now on.
+            state.file = None;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn turns(folder: &tempfile::TempDir) -> Arc<Turns> {
+        Arc::new(Turns::new(&folder.path().join("a.db")))
+    }
+
+    #[test]
+    fn a_turn_is_everybodys_until_it_is_taken() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (one, other) = (turns(&folder), turns(&folder));
+        assert!(!one.is_others() && !other.is_others());
+        let turn = one.take().expect("the turn");
+        assert!(!one.is_others() && other.is_others());
+        assert!(one.take().is_none() && other.take().is_none());
+        drop(turn);
+        assert!(!one.is_others() && !other.is_others());
+        assert!(other.take().is_some());
+    }
+
+    #[test]
+    fn where_no_file_can_be_made_nobody_has_turns() {
+        let turns = Arc::new(Turns::new(Path::new("/nowhere/a.db")));
+        assert!(!turns.is_others());
+        assert!(turns.take().is_none());
+    }
+}
