@@ -25,7 +25,7 @@ const TICK: &str = "/platform/tick";
 const WORKERS: &str = "/platform/workers";
 
 /// The variable that holds the token these routes ask for.
-const ADMIN_TOKEN: &str = "admin_token";
+pub(crate) const ADMIN_TOKEN: &str = "admin_token";
 
 /// A host that was not heard of for so many periods is gone, but never sooner
 /// than `SHORTEST_SILENCE`: one that is busy must not be taken for dead.

@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::{manifest, runtime_config::VariablesProvider};
 
-/// What a variable is called in the environment.
+/// What the names of variables in the environment begin with.
 const PREFIX: &str = "SPIN_VARIABLE_";
 
 /// Where values come from; a later source wins over an earlier one: the
@@ -40,6 +40,11 @@ impl Variables {
         }
     }
 
+    /// The value that an env file has for a variable.
+    pub(crate) fn in_env_file(path: &Path, name: &str) -> Result<Option<String>> {
+        Ok(read_env_file(path)?.remove(&key(name)))
+    }
+
     /// A value for every declared variable. Names all that are missing at once.
     pub(crate) fn resolve(
         &self,
@@ -60,7 +65,7 @@ impl Variables {
         let mut values = BTreeMap::new();
         let mut missing = Vec::new();
         for (name, variable) in declared {
-            let key = format!("{PREFIX}{}", name.to_ascii_uppercase());
+            let key = key(name);
             let provided = || providers.iter().find_map(|provider| provider.get(name));
             let found = self
                 .offered
@@ -122,6 +127,11 @@ impl Provider {
             }
         }
     }
+}
+
+/// What a variable is called in the environment and in env files.
+fn key(name: &str) -> String {
+    format!("{PREFIX}{}", name.to_ascii_uppercase())
 }
 
 fn read_env_file(path: &Path) -> Result<BTreeMap<String, String>> {

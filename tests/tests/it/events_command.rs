@@ -172,3 +172,24 @@ async fn a_mistake_is_explained() {
     let wrong = events(&app, &["replay", "1", "--topic", "trial"]).await;
     assert_eq!(wrong.code, Some(2), "usage: {}", wrong.errors);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_token_is_found_where_the_application_has_it() {
+    let app = start().await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let content = format!("SPIN_VARIABLE_ADMIN_TOKEN={ADMIN}\n");
+    std::fs::write(folder.path().join(".env"), content).expect("a file");
+    let list = |arguments: &[&str]| {
+        let mut command = command(&app.origin, &[&["dead"], arguments].concat());
+        command
+            .env_remove("SPIN_VARIABLE_ADMIN_TOKEN")
+            .current_dir(&folder);
+        run(command)
+    };
+    let found = list(&[]).await;
+    assert_eq!(found.code, Some(0), "{}", found.errors);
+    let refused = list(&["--token", "guess"]).await;
+    assert_ne!(refused.code, Some(0), "{}", refused.output);
+    let missing = list(&["--env-file", "nowhere"]).await;
+    assert!(missing.errors.contains("nowhere"), "{}", missing.errors);
+}

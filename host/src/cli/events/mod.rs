@@ -6,6 +6,7 @@ mod tail;
 
 use std::{
     io::{self, Write as _},
+    path::{Path, PathBuf},
     process::ExitCode,
 };
 
@@ -15,6 +16,8 @@ use serde_json::Value;
 use tokio::runtime;
 
 use api::Api;
+
+use crate::{Variables, ticker::ADMIN_TOKEN};
 
 #[derive(Args)]
 pub(super) struct Events {
@@ -28,7 +31,7 @@ pub(super) struct Events {
         default_value = "http://127.0.0.1:3000"
     )]
     url: String,
-    /// The token of the administrator.
+    /// The token of the administrator [default: the one in the env file].
     #[arg(
         long,
         global = true,
@@ -36,6 +39,9 @@ pub(super) struct Events {
         hide_env_values = true
     )]
     token: Option<String>,
+    /// A file of SPIN_VARIABLE_NAME=value lines [default: .env, if it is there].
+    #[arg(long, global = true)]
+    env_file: Option<PathBuf>,
 }
 
 #[derive(Subcommand)]
@@ -55,7 +61,8 @@ impl Events {
         let runtime = runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
-        let api = Api::new(&self.url, self.token.as_deref())?;
+        let token = self.token()?;
+        let api = Api::new(&self.url, token.as_deref())?;
         runtime.block_on(async {
             match self.verb {
                 Verb::Tail(tail) => tail.run(&api).await,
@@ -64,6 +71,15 @@ impl Events {
                 Verb::Discard(discard) => discard.run(&api).await,
             }
         })
+    }
+
+    fn token(&self) -> Result<Option<String>> {
+        let beside = Path::new(".env");
+        let file = self.env_file.as_deref();
+        match file.or_else(|| beside.is_file().then_some(beside)) {
+            Some(file) if self.token.is_none() => Variables::in_env_file(file, ADMIN_TOKEN),
+            _ => Ok(self.token.clone()),
+        }
     }
 }
 
