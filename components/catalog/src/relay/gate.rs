@@ -13,15 +13,12 @@ use spin_sdk::time::sleep;
 use super::{
     RelayError, now_ms,
     origin::{Open, Origin, Permits},
+    recent::Recent,
 };
 use crate::SERVICE;
 
 /// The longest queue that is worth standing in.
 const LONGEST_QUEUE: Duration = Duration::from_secs(10);
-
-/// So many failures in a row open the circuit: those of an upstream that is away,
-/// not the odd ones of one that is busy.
-const THRESHOLD: u32 = 5;
 
 /// The gate of one origin, as this instance uses it.
 #[derive(Debug)]
@@ -34,8 +31,7 @@ pub(crate) struct Gate {
 #[derive(Debug, Default)]
 struct Local {
     permits: Permits,
-    /// In a row.
-    failures: u32,
+    recent: Recent,
     /// Whether the circuit was open, as far as this instance knows.
     open: bool,
 }
@@ -105,18 +101,19 @@ impl Gate {
     /// Note that the origin answered.
     pub(crate) async fn succeeded(&self) {
         let mut local = self.local.lock().await;
-        local.failures = 0;
+        local.recent.note(false);
         if local.open {
             let closed = self.change(Origin::close).await;
             local.open = closed.is_err();
+            local.recent = Recent::default();
         }
     }
 
     /// Note that it did not, or asked for rest.
     pub(crate) async fn failed(&self, rest_ms: Option<u64>) {
         let mut local = self.local.lock().await;
-        local.failures += 1;
-        if local.failures < THRESHOLD && rest_ms.is_none() && !local.open {
+        local.recent.note(true);
+        if !local.recent.is_bad() && rest_ms.is_none() && !local.open {
             return;
         }
         if let Err(error) = self.change(|origin| origin.open(now_ms(), rest_ms)).await {

@@ -10,6 +10,7 @@ mod freshness;
 mod gate;
 mod lock;
 mod origin;
+mod recent;
 mod shelf;
 pub(crate) mod status;
 
