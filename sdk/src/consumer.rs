@@ -24,6 +24,9 @@ pub use crate::{
 /// its own, so that a long backlog does not outlive the deadline of the host.
 const TIME_BUDGET: Duration = Duration::from_secs(10);
 
+/// Why an event was given up whose handler could not say so.
+pub const CUT_OFF: &str = "the last attempt was cut off";
+
 /// How often a unit is decided anew when somebody else was faster.
 const CONFLICT_ATTEMPTS: usize = 8;
 
@@ -78,6 +81,7 @@ impl Subscription {
 #[derive(Debug)]
 pub struct Received {
     service: &'static str,
+    max_attempts: u32,
     delivery: Delivery,
 }
 
@@ -96,6 +100,14 @@ impl Received {
     /// Which attempt this is, from 1.
     pub fn attempt(&self) -> u32 {
         self.delivery.lease.attempt
+    }
+
+    /// Whether nobody will try again if this attempt fails, unless the event is
+    /// replayed. A handler that is cut off, by a trap or the end of its lease, can
+    /// tell nobody; one whose failure others wait for therefore says so before its
+    /// last attempt, with [`CUT_OFF`] as reason, and takes it back if it succeeds.
+    pub fn is_last_attempt(&self) -> bool {
+        self.attempt() >= self.max_attempts
     }
 
     /// The data of the event. One that does not read as `T` never will.
@@ -176,6 +188,7 @@ async fn handle_batch(
         .map(|delivery| async {
             let received = Received {
                 service: subscription.service,
+                max_attempts: subscription.policy.max_attempts,
                 delivery,
             };
             let outcome = handle(&received).await;

@@ -2,7 +2,7 @@
 
 use std::io::Cursor;
 
-use image::{DynamicImage, ImageFormat, Rgb, RgbImage, codecs::jpeg::JpegEncoder};
+use image::{DynamicImage, ImageFormat, Rgb, RgbImage, RgbaImage, codecs::jpeg::JpegEncoder};
 
 /// Something like a photograph: gradients, an edge, some grain.
 pub fn photograph(width: u32, height: u32) -> DynamicImage {
@@ -25,6 +25,12 @@ pub fn encode(picture: &DynamicImage, format: ImageFormat) -> Vec<u8> {
 
 pub fn png(width: u32, height: u32) -> Vec<u8> {
     encode(&photograph(width, height), ImageFormat::Png)
+}
+
+/// A picture that is much larger in memory, with its transparency, than as a file.
+pub fn flat_png(width: u32, height: u32) -> Vec<u8> {
+    let picture = RgbaImage::new(width, height);
+    encode(&DynamicImage::ImageRgba8(picture), ImageFormat::Png)
 }
 
 pub fn jpeg(width: u32, height: u32) -> Vec<u8> {

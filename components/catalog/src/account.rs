@@ -2,7 +2,7 @@
 //! its ingest ends, and says why.
 
 use emporium_sdk::{
-    consumer::{Received, Subscription, Verdict},
+    consumer::{CUT_OFF, Received, Verdict},
     document,
     problem::Problem,
     trace::Trace,
@@ -14,37 +14,28 @@ use crate::{
     ingest::{Part, State, Step},
 };
 
-/// Pass a step's outcome on. If it failed for the last time, its part is marked.
+/// Take a step. If it fails for the last time, its part is marked.
 ///
 /// That is a commit of its own: the event becomes a dead letter, and when it is
-/// replayed and succeeds, the part is marked anew.
-pub(crate) async fn or_account<T>(
-    subscription: &Subscription,
+/// replayed and succeeds, the part is marked anew. So it is when the last attempt
+/// succeeds, before which the part is marked in case that it is cut off.
+pub(crate) async fn accounted<T>(
     received: &Received,
     step: &impl Step,
-    outcome: Result<T, Verdict>,
+    outcome: impl Future<Output = Result<T, Verdict>>,
 ) -> Result<T, Verdict> {
-    if let Err(verdict) = &outcome
-        && let Some(reason) = last_words(subscription, received.attempt(), verdict)
-    {
-        mark(step.part(), reason).await?;
+    if received.is_last_attempt() {
+        mark(step.part(), CUT_OFF).await?;
+    }
+    let outcome = outcome.await;
+    match &outcome {
+        Err(Verdict::Reject { reason }) => mark(step.part(), reason).await?,
+        Err(Verdict::Retry { reason, .. }) if received.is_last_attempt() => {
+            mark(step.part(), reason).await?;
+        }
+        Err(Verdict::Retry { .. }) | Ok(_) => {}
     }
     outcome
-}
-
-/// Why an event is given up, if it is.
-fn last_words<'verdict>(
-    subscription: &Subscription,
-    attempt: u32,
-    verdict: &'verdict Verdict,
-) -> Option<&'verdict str> {
-    match verdict {
-        Verdict::Reject { reason } => Some(reason),
-        Verdict::Retry { reason, .. } if attempt >= subscription.policy.max_attempts => {
-            Some(reason)
-        }
-        Verdict::Retry { .. } => None,
-    }
 }
 
 async fn mark(key: String, reason: &str) -> Result<(), Verdict> {
@@ -58,20 +49,4 @@ async fn mark(key: String, reason: &str) -> Result<(), Verdict> {
     })
     .await
     .map_err(|problem| Verdict::retry(problem.code()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_the_last_attempt_counts() {
-        let subscription = Subscription::new(SERVICE, "x");
-        let last = subscription.policy.max_attempts;
-        let retry = Verdict::retry("away");
-        assert_eq!(last_words(&subscription, 1, &retry), None);
-        assert_eq!(last_words(&subscription, last, &retry), Some("away"));
-        let reject = Verdict::reject("gone");
-        assert_eq!(last_words(&subscription, 1, &reject), Some("gone"));
-    }
 }

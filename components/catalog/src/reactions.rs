@@ -19,7 +19,7 @@ use futures::future::join3;
 
 use crate::{
     SERVICE,
-    account::or_account,
+    account::accounted,
     generation_step, media_result, product_step,
     relay::{self, Relay, RelayError},
     settings::Settings,
@@ -68,9 +68,7 @@ pub(crate) async fn react() -> Result<(), deliveries::Error> {
     // At once: a slow upstream must not keep what was fetched from being noted.
     let (ingests, species, results) = join3(
         drain(&INGESTS, on_ingest),
-        drain_in_lanes(LANES as usize, &names, async |received| {
-            on_name(&names, received).await
-        }),
+        drain_in_lanes(LANES as usize, &names, on_name),
         drain(&RESULTS, on_result),
     )
     .await;
@@ -82,22 +80,19 @@ async fn on_ingest(received: &Received) -> Result<Unit, Verdict> {
     match received.kind() {
         GenerationRequested::KIND => {
             let step: GenerationRequested = received.data()?;
-            let outcome = generation_step::handle(received, &step).await;
-            or_account(&INGESTS, received, &step, outcome).await
+            accounted(received, &step, generation_step::handle(received, &step)).await
         }
         ProductPageRequested::KIND => {
             let step: ProductPageRequested = received.data()?;
-            let outcome = product_step::handle(received, &step).await;
-            or_account(&INGESTS, received, &step, outcome).await
+            accounted(received, &step, product_step::handle(received, &step)).await
         }
         kind => Err(Verdict::unknown(kind)),
     }
 }
 
-async fn on_name(subscription: &Subscription, received: &Received) -> Result<Unit, Verdict> {
+async fn on_name(received: &Received) -> Result<Unit, Verdict> {
     let step: PokemonNamed = received.data()?;
-    let outcome = species_step::handle(received, &step).await;
-    or_account(subscription, received, &step, outcome).await
+    accounted(received, &step, species_step::handle(received, &step)).await
 }
 
 async fn on_result(received: &Received) -> Result<Unit, Verdict> {

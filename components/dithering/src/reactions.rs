@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use emporium_sdk::{
     blob, blobs,
-    consumer::{Received, Subscription, Verdict, drain},
+    consumer::{CUT_OFF, Received, Subscription, Verdict, drain},
     deliveries, document,
     document::Stored,
     event::Message,
@@ -62,7 +62,7 @@ async fn on_image(received: &Received) -> Result<Unit, Verdict> {
 /// The first version: two levels per channel.
 async fn on_uploaded(received: &Received, image: ImageUploaded) -> Result<Unit, Verdict> {
     let mut unit = received.unit();
-    let mut source = Source {
+    let source = Source {
         uuid: image.uuid,
         digest: image.digest,
         failure: None,
@@ -72,21 +72,32 @@ async fn on_uploaded(received: &Received, image: ImageUploaded) -> Result<Unit, 
         levels: Levels::TWO,
         method: Method::FloydSteinberg,
     };
+    if received.is_last_attempt() {
+        let mut unit = received.unit();
+        fail(&mut unit, &source, CUT_OFF)?;
+        unit.commit().await?;
+    }
     match make(&source, &recipe).await? {
         Ok(dither) => {
             unit.publish(&uploaded(&dither))?;
             unit.overwrite(&dither)?;
+            unit.overwrite(&source)?;
         }
-        Err(reason) => {
-            unit.publish(&DitherFailed {
-                uuid: source.uuid.clone(),
-                reason: reason.clone(),
-            })?;
-            source.failure = Some(reason);
-        }
+        Err(reason) => fail(&mut unit, &source, &reason)?,
     }
-    unit.overwrite(&source)?;
     Ok(unit)
+}
+
+fn fail(unit: &mut Unit, source: &Source, reason: &str) -> Result<(), Verdict> {
+    unit.publish(&DitherFailed {
+        uuid: source.uuid.clone(),
+        reason: reason.to_owned(),
+    })?;
+    unit.overwrite(&Source {
+        failure: Some(reason.to_owned()),
+        ..source.clone()
+    })?;
+    Ok(())
 }
 
 async fn on_deleted(received: &Received, image: ImageDeleted) -> Result<Unit, Verdict> {

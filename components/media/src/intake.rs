@@ -7,7 +7,7 @@ use bytes::Bytes;
 use emporium_sdk::{
     blobs,
     catalog_events::{MediaFailed, MediaStored, PokemonMediaFound},
-    consumer::{Policy, Received, Subscription, Verdict},
+    consumer::{CUT_OFF, Policy, Received, Subscription, Verdict},
     document,
     unit::Unit,
 };
@@ -57,18 +57,17 @@ pub(crate) async fn on_found(received: &Received) -> Result<Unit, Verdict> {
         }
         _ => {}
     }
+    if received.is_last_attempt() {
+        tell_now(received, &found, CUT_OFF).await?;
+    }
     let settings = Settings::get().await.map_err(Verdict::retry)?;
     match fetch(&found.url, &settings).await {
         Ok(content) => take_in(received, &found, content).await,
         Err(FetchError::Prohibited(reason)) => tell_failed(received, &found, reason),
         Err(FetchError::Useless(reason)) => give_up(received, &found, reason),
         Err(FetchError::Away(reason)) => {
-            if received.attempt() >= FOUND.policy.max_attempts {
-                // Of its own: the event becomes a dead letter, and when it is
-                // replayed and succeeds, that is told too.
-                tell_failed(received, &found, reason.clone())?
-                    .commit()
-                    .await?;
+            if received.is_last_attempt() {
+                tell_now(received, &found, &reason).await?;
             }
             Err(Verdict::retry(reason))
         }
@@ -181,6 +180,18 @@ fn tell_failed(
         reason,
     })?;
     Ok(unit)
+}
+
+/// Tell of a failure in a commit of its own: the event becomes a dead letter, and
+/// when it is replayed and succeeds, that is told too.
+async fn tell_now(
+    received: &Received,
+    found: &PokemonMediaFound,
+    reason: &str,
+) -> Result<(), Verdict> {
+    let unit = tell_failed(received, found, reason.to_owned())?;
+    unit.commit().await?;
+    Ok(())
 }
 
 /// What to call the file when it is saved, for instance

@@ -1,6 +1,12 @@
 //! Pictures that cannot be decoded.
 
-use emporium_tests::{app::App, pictures::truncated_png};
+use std::time::Duration;
+
+use emporium_host::Limits;
+use emporium_tests::{
+    app::{App, manifest, until},
+    pictures::{flat_png, truncated_png},
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_truncated_picture_fails_with_a_reason() {
@@ -27,4 +33,23 @@ async fn a_failed_picture_can_be_deleted() {
     app.image_in(&uuid, "FAILED").await;
     assert_eq!(app.delete(&format!("/images/{uuid}")).await.status, 202);
     app.until_status(&format!("/images/{uuid}"), 404).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_image_that_kills_its_handlers_fails() {
+    let memory = |limits: &mut Limits| limits.memory = 64 << 20;
+    let app = App::with(manifest(), memory).await;
+    let uuid = app.uploaded("a.png", flat_png(5000, 5000)).await;
+    let path = format!("/images/{uuid}");
+    let image = until(async || {
+        let image = app.get(&path).await.json();
+        if image["status"] == "PENDING" {
+            // The lease of whoever was killed, and some time to be killed.
+            app.clock.advance(Duration::from_secs(21));
+            tokio::time::sleep(Duration::from_millis(300)).await;
+        }
+        (image["status"] == "FAILED").then_some(image)
+    })
+    .await;
+    assert_eq!(image["reason"], "the last attempt was cut off");
 }
