@@ -110,6 +110,25 @@ impl App {
     pub async fn stop(self) {
         self.running.shutdown().await.expect("a clean stop");
     }
+
+    /// Wait until a condition comes true, with the guests' time passing ten times
+    /// as fast: pauses between attempts end soon, leases not too soon.
+    pub async fn until_later<T, F: Future<Output = Option<T>>>(
+        &self,
+        condition: impl FnMut() -> F,
+    ) -> T {
+        let step = Duration::from_millis(50);
+        let passing = async {
+            loop {
+                tokio::time::sleep(step).await;
+                self.clock.advance(step * 10);
+            }
+        };
+        tokio::select! {
+            result = until(condition) => result,
+            () = passing => unreachable!("time does not end"),
+        }
+    }
 }
 
 impl std::ops::Deref for App {

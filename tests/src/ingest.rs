@@ -17,12 +17,14 @@ pub async fn begin(app: &Client, what: &Value) -> String {
 
 /// Wait until an ingest has finished; returns its account.
 pub async fn finish(app: &Client, id: &str) -> Value {
-    until(async || {
-        let ingest = app.get(&format!("/catalog/ingests/{id}")).await.json();
-        let state = ingest["state"].as_str().expect("a state");
-        state.starts_with("finished").then_some(ingest)
-    })
-    .await
+    until(async || finished(app, id).await).await
+}
+
+/// The account of an ingest, if it has finished.
+pub async fn finished(app: &Client, id: &str) -> Option<Value> {
+    let ingest = app.get(&format!("/catalog/ingests/{id}")).await.json();
+    let state = ingest["state"].as_str().expect("a state");
+    state.starts_with("finished").then_some(ingest)
 }
 
 /// Ingest the first generation; returns the account.

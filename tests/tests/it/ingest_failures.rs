@@ -3,9 +3,11 @@
 
 use std::time::Duration;
 
+use emporium_host::Limits;
 use emporium_tests::{
     app::{App, until},
     ingest::{self, failures},
+    pictures::flat_png,
     upstream::{Fault, Upstream},
 };
 use reqwest::Method;
@@ -92,14 +94,8 @@ async fn an_upstream_that_is_away_ends_an_ingest_and_a_replay_mends_it() {
     let app = App::of(upstream.manifest()).await;
     let what = json!({"source": "pokeapi", "generation": "generation-i"});
     let id = ingest::begin(&app, &what).await;
-    let path = format!("/catalog/ingests/{id}");
-    let ingest = until(async || {
-        // The pauses between attempts pass in no time.
-        app.clock.advance(Duration::from_secs(5));
-        let ingest = app.get(&path).await.json();
-        (ingest["state"] == "finished-with-failures").then_some(ingest)
-    })
-    .await;
+    let ingest = app.until_later(async || ingest::finished(&app, &id).await);
+    let ingest = ingest.await;
     assert_eq!(
         (
             &ingest["stored"],
@@ -122,12 +118,12 @@ async fn an_upstream_that_is_away_ends_an_ingest_and_a_replay_mends_it() {
         let answer = app.admin(Method::POST, &replay).await;
         assert!(answer.status.is_success(), "{}", answer.text());
     }
-    let mended = until(async || {
-        app.clock.advance(Duration::from_secs(1));
-        let ingest = app.get(&path).await.json();
-        (ingest["state"] == "finished").then_some(ingest)
-    })
-    .await;
+    let mended = app
+        .until_later(async || {
+            let ingest = ingest::finished(&app, &id).await;
+            ingest.filter(|ingest| ingest["state"] == "finished")
+        })
+        .await;
     assert_eq!(
         (&mended["stored"], &mended["media"]["stored"]),
         (&json!(3), &json!(12))
@@ -154,4 +150,33 @@ async fn a_later_ingest_keeps_the_media_and_fetches_what_is_missing() {
     let media = species["varieties"][0]["media"].as_array().expect("media");
     assert_eq!(media.len(), 4);
     assert_eq!(upstream.count("/media/1.ogg"), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_picture_that_kills_its_handlers_is_accounted_for() {
+    let upstream = Upstream::start().await;
+    upstream.serve("/media/1.png", "image/png", flat_png(5000, 5000));
+    let memory = |limits: &mut Limits| limits.memory = 64 << 20;
+    let app = App::with(upstream.manifest(), memory).await;
+    let what = json!({"source": "pokeapi", "generation": "generation-i"});
+    let id = ingest::begin(&app, &what).await;
+    let path = format!("/catalog/ingests/{id}");
+    until(async || (app.get(&path).await.json()["stored"] == 3).then_some(())).await;
+    let ingest = until(async || {
+        let ingest = ingest::finished(&app, &id).await;
+        if ingest.is_none() {
+            // The leases of those who were killed, and some time to be killed.
+            app.clock.advance(Duration::from_secs(51));
+            tokio::time::sleep(Duration::from_millis(300)).await;
+        }
+        ingest
+    })
+    .await;
+    assert_eq!(
+        ingest["media"],
+        json!({"found": 12, "stored": 11, "unchanged": 0, "failed": 1})
+    );
+    let failures = failures(&ingest);
+    assert!(failures[0].1.ends_with("/media/1.png"), "{failures:?}");
+    assert_eq!(failures[0].2, "the last attempt was cut off");
 }

@@ -140,23 +140,18 @@ async fn when_upstream_is_away_what_is_kept_stands_in() {
         (&again["state"], &again["unchanged"]),
         (&json!("finished"), &json!(3))
     );
-    let status = until(async || {
+    ingest::species(&app).await;
+    until(async || {
         let status = app.get("/catalog/relay").await.json();
-        (status["counts"]["stale"] == 10).then_some(status)
+        let stood_in = status["counts"]["stale"] == 20;
+        (stood_in && status["origins"][0]["circuit"] == "open").then_some(())
     })
     .await;
-    // Five failures in a row: the rest was not even asked for.
-    assert_eq!(status["origins"][0]["circuit"], "open", "{status}");
     app.clock.advance(Duration::from_secs(8 * 86_400));
     let what = json!({"source": "pokeapi", "generation": "generation-i"});
     let id = ingest::begin(&app, &what).await;
-    let path = format!("/catalog/ingests/{id}");
-    let late = until(async || {
-        app.clock.advance(Duration::from_secs(5));
-        let late = app.get(&path).await.json();
-        (late["state"] == "finished-with-failures").then_some(late)
-    })
-    .await;
+    let late = app.until_later(async || ingest::finished(&app, &id).await);
+    let late = late.await;
     assert_eq!(
         late["lists"]["failed"], 1,
         "a week later it does not: {late}"
@@ -181,12 +176,8 @@ async fn a_server_that_asks_for_rest_gets_it() {
         .as_u64()
         .expect("a time");
     assert!((60_000..=120_000).contains(&rest), "{rest}");
-    let path = format!("/catalog/ingests/{id}");
     app.clock.advance(Duration::from_secs(120));
-    until(async || {
-        app.clock.advance(Duration::from_secs(1));
-        (app.get(&path).await.json()["state"] == "finished").then_some(())
-    })
-    .await;
+    let ingest = app.until_later(async || ingest::finished(&app, &id).await);
+    assert_eq!(ingest.await["state"], "finished");
     assert_eq!(upstream.count(list), 2);
 }
