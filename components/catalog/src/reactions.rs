@@ -29,11 +29,12 @@ use crate::{
 /// Longer than two requests to upstream and the wait for a place in its queue.
 const LEASE: Duration = Duration::from_secs(50);
 
-/// About half a minute, then an event is given up: a person who waits for an ingest
-/// learns soon what is wrong. It is the relay that spares an upstream in trouble,
+/// Somewhat over a minute, then an event is given up: a person who waits for an
+/// ingest learns soon what is wrong. A species takes several requests, each of
+/// which may fail more than once. It is the relay that spares an upstream in trouble,
 /// so the subscription is never paused.
 const POLICY: Policy = Policy {
-    max_attempts: 6,
+    max_attempts: 8,
     backoff_cap_ms: 20_000,
     pause_after: 0,
     ..Subscription::new(SERVICE, "").policy
