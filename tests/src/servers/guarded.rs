@@ -41,55 +41,82 @@ else
 fi
 "#;
 
+/// The command line of a server with this port and this folder.
+type CommandLine = dyn Fn(u16, &Path) -> Vec<String> + Send + Sync;
+
 /// A server, running or stopped.
-pub(super) struct Guarded {
+pub struct Guarded {
     folder: PathBuf,
-    pub(super) port: u16,
+    port: u16,
+    command: Box<CommandLine>,
+    ready: fn(u16, &str) -> bool,
     running: Option<(Child, u32)>,
 }
 
 impl Guarded {
-    /// A server that is to keep its files in `folder`, which is then removed
-    /// with it.
-    pub(super) fn new(folder: PathBuf) -> Self {
-        Self {
+    /// Starts a server on a free port, with its files in `folder`, which is then
+    /// removed with it. `command` gives its command line; `ready` is told the port
+    /// and what the server logged.
+    pub(super) fn launch(
+        folder: PathBuf,
+        command: impl Fn(u16, &Path) -> Vec<String> + Send + Sync + 'static,
+        ready: fn(u16, &str) -> bool,
+    ) -> Self {
+        let mut server = Self {
             folder,
             port: 0,
+            command: Box::new(command),
+            ready,
             running: None,
-        }
-    }
-
-    pub(super) fn folder(&self) -> &Path {
-        &self.folder
-    }
-
-    /// Starts the server on a free port; `command` gives its command line.
-    pub(super) fn start_somewhere(
-        &mut self,
-        command: impl Fn(u16, &Path) -> Vec<String>,
-        ready: impl Fn(u16, &str) -> bool,
-    ) {
+        };
         loop {
-            self.port = free_port();
-            if self.start(command(self.port, &self.folder), &ready) {
-                return;
+            server.port = free_port();
+            if server.start() {
+                return server;
             }
         }
     }
 
-    /// Starts the server and waits until it is `ready`, which is told the port
-    /// and what the server logged; returns whether its port was free.
-    pub(super) fn start(
-        &mut self,
-        command: Vec<String>,
-        ready: impl Fn(u16, &str) -> bool,
-    ) -> bool {
+    /// The port on 127.0.0.1.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Stops it, ending what is under way.
+    pub fn stop(&mut self) {
+        self.stop_with("INT");
+    }
+
+    /// Ends it as a crash does.
+    pub fn kill(&mut self) {
+        self.stop_with("KILL");
+    }
+
+    /// Starts it again on the same port.
+    pub fn restart(&mut self) {
+        self.stop();
+        assert!(self.start(), "its port was taken");
+    }
+
+    /// Holds every process of the server until [`Self::resume`]: connections
+    /// stay open and nothing answers.
+    pub fn pause(&self) {
+        self.signal_all("STOP");
+    }
+
+    pub fn resume(&self) {
+        self.signal_all("CONT");
+    }
+
+    /// Starts the server and waits until it is ready; returns whether its port was
+    /// free.
+    fn start(&mut self) -> bool {
         let log = self.folder.join("log");
         fs::write(&log, "").expect("a log");
         let mut guard = Command::new("sh")
             .args(["-c", GUARD, "guard"])
             .arg(&self.folder)
-            .args(command)
+            .args((self.command)(self.port, &self.folder))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -102,11 +129,11 @@ impl Guarded {
         let begin = Instant::now();
         loop {
             let said = fs::read_to_string(&log).expect("the log");
-            if ready(self.port, &said) {
+            if (self.ready)(self.port, &said) {
                 return true;
             }
             if said.contains(TAKEN) {
-                self.stop("KILL");
+                self.kill();
                 return false;
             }
             assert!(
@@ -118,7 +145,7 @@ impl Guarded {
     }
 
     /// Stops the server with this signal, if it runs.
-    pub(super) fn stop(&mut self, with: &str) {
+    fn stop_with(&mut self, with: &str) {
         let Some((mut guard, process)) = self.running.take() else {
             return;
         };
@@ -137,16 +164,6 @@ impl Guarded {
                 thread::sleep(Duration::from_millis(5));
             }
         }
-    }
-
-    /// Holds every process of the server until [`Self::resume`]: connections
-    /// stay open and nothing answers.
-    pub(super) fn pause(&self) {
-        self.signal_all("STOP");
-    }
-
-    pub(super) fn resume(&self) {
-        self.signal_all("CONT");
     }
 
     fn signal_all(&self, name: &str) {

@@ -2,6 +2,7 @@
 
 use std::{
     env, fs,
+    ops::{Deref, DerefMut},
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     process::Command,
@@ -22,7 +23,6 @@ const PASSWORD: &str = "test-postgres-password";
 /// It refuses to run as root, so root starts it as another user.
 pub struct Postgres {
     server: Guarded,
-    settings: Vec<String>,
     databases: AtomicU32,
 }
 
@@ -65,11 +65,9 @@ impl Postgres {
                 settings.push(format!("{setting}={}", file.display()));
             }
         }
-        let mut server = Guarded::new(folder);
-        server.start_somewhere(|port, folder| command(port, folder, &settings), is_ready);
+        let command = move |port, folder: &Path| command(port, folder, &settings);
         Self {
-            server,
-            settings,
+            server: Guarded::launch(folder, command, is_ready),
             databases: AtomicU32::new(0),
         }
     }
@@ -77,11 +75,6 @@ impl Postgres {
     /// The address of the database `postgres`, which is there from the start.
     pub fn url(&self) -> String {
         self.url_of("postgres")
-    }
-
-    /// The port on 127.0.0.1.
-    pub fn port(&self) -> u16 {
-        self.server.port
     }
 
     /// Makes an empty database; returns its address.
@@ -114,35 +107,23 @@ impl Postgres {
         rows.trim_end().to_owned()
     }
 
-    /// Stops it, ending what is under way.
-    pub fn stop(&mut self) {
-        self.server.stop("INT");
-    }
-
-    /// Ends it as a crash does; what was committed is kept.
-    pub fn kill(&mut self) {
-        self.server.stop("KILL");
-    }
-
-    /// Starts it again on the same port.
-    pub fn restart(&mut self) {
-        self.stop();
-        let command = command(self.server.port, self.server.folder(), &self.settings);
-        assert!(self.server.start(command, is_ready), "its port was taken");
-    }
-
-    /// Keeps connections open and answers nothing until [`Self::resume`].
-    pub fn pause(&self) {
-        self.server.pause();
-    }
-
-    pub fn resume(&self) {
-        self.server.resume();
-    }
-
     fn url_of(&self, database: &str) -> String {
-        let port = self.server.port;
+        let port = self.port();
         format!("postgres://{USER}:{PASSWORD}@127.0.0.1:{port}/{database}")
+    }
+}
+
+impl Deref for Postgres {
+    type Target = Guarded;
+
+    fn deref(&self) -> &Guarded {
+        &self.server
+    }
+}
+
+impl DerefMut for Postgres {
+    fn deref_mut(&mut self) -> &mut Guarded {
+        &mut self.server
     }
 }
 

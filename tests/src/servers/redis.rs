@@ -4,18 +4,16 @@ use std::{
     env,
     io::{Read as _, Write as _},
     net::TcpStream,
+    ops::{Deref, DerefMut},
     path::Path,
     sync::OnceLock,
 };
 
 use super::{Identity, guarded::Guarded};
 
-/// A Redis server that keeps nothing on disk. `EMPORIUM_REDIS_SERVER` names the
+/// A Redis server that keeps nothing on disk: once stopped, it is empty. `EMPORIUM_REDIS_SERVER` names the
 /// program if it is not `redis-server`: `valkey-server`, for instance.
-pub struct Redis {
-    server: Guarded,
-    arguments: Vec<String>,
-}
+pub struct Redis(Guarded);
 
 impl Redis {
     /// The server that the tests of this process share. They need channels and
@@ -56,56 +54,38 @@ impl Redis {
                 arguments.extend([option.to_owned(), file.display().to_string()]);
             }
         }
-        let mut server = Guarded::new(folder);
-        server.start_somewhere(|port, folder| command(port, folder, &arguments), is_ready);
-        Self { server, arguments }
+        let command = move |port, folder: &Path| command(port, folder, &arguments);
+        Self(Guarded::launch(folder, command, is_ready))
     }
 
     /// Its address.
     pub fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}", self.server.port)
+        format!("redis://127.0.0.1:{}", self.port())
     }
 
     /// The port for TLS, if it has an identity.
     pub fn tls_port(&self) -> u16 {
-        tls_port(self.server.port)
-    }
-
-    /// The port on 127.0.0.1.
-    pub fn port(&self) -> u16 {
-        self.server.port
+        tls_port(self.port())
     }
 
     /// Runs a command of words without spaces; returns the start of the reply
     /// as it came.
     pub fn command(&self, command: &str) -> String {
-        exchange(self.server.port, command).expect("an answer")
+        exchange(self.port(), command).expect("an answer")
     }
+}
 
-    /// Stops it; all it held is lost.
-    pub fn stop(&mut self) {
-        self.server.stop("INT");
+impl Deref for Redis {
+    type Target = Guarded;
+
+    fn deref(&self) -> &Guarded {
+        &self.0
     }
+}
 
-    /// Ends it as `kill -9` does.
-    pub fn kill(&mut self) {
-        self.server.stop("KILL");
-    }
-
-    /// Starts it again, empty, on the same port.
-    pub fn restart(&mut self) {
-        self.stop();
-        let command = command(self.server.port, self.server.folder(), &self.arguments);
-        assert!(self.server.start(command, is_ready), "its port was taken");
-    }
-
-    /// Keeps connections open and answers nothing until [`Self::resume`].
-    pub fn pause(&self) {
-        self.server.pause();
-    }
-
-    pub fn resume(&self) {
-        self.server.resume();
+impl DerefMut for Redis {
+    fn deref_mut(&mut self) -> &mut Guarded {
+        &mut self.0
     }
 }
 
