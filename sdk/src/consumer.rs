@@ -24,9 +24,6 @@ pub use crate::{
 /// its own, so that a long backlog does not outlive the deadline of the host.
 const TIME_BUDGET: Duration = Duration::from_secs(10);
 
-/// Why an event was given up whose handler could not say so.
-pub const CUT_OFF: &str = "the last attempt was cut off";
-
 /// How often a unit is decided anew when somebody else was faster.
 const CONFLICT_ATTEMPTS: usize = 8;
 
@@ -102,10 +99,8 @@ impl Received {
         self.delivery.lease.attempt
     }
 
-    /// Whether nobody will try again if this attempt fails, unless the event is
-    /// replayed. A handler that is cut off, by a trap or the end of its lease, can
-    /// tell nobody; one whose failure others wait for therefore says so before its
-    /// last attempt, with [`CUT_OFF`] as reason, and takes it back if it succeeds.
+    /// Whether nobody will try again if this attempt fails. Of a replayed event,
+    /// every attempt is called the last.
     pub fn is_last_attempt(&self) -> bool {
         self.attempt() >= self.max_attempts
     }

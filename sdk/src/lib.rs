@@ -19,6 +19,7 @@ pub mod gathering;
 pub mod health;
 pub mod idempotency;
 pub mod lanes;
+pub mod last_words;
 pub mod outbound;
 pub mod paging;
 pub mod park;

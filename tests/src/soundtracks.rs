@@ -31,7 +31,7 @@ pub async fn uploaded(app: &Client, path: &str, name: &str, content: Vec<u8>) ->
     id
 }
 
-/// Wait until a video is converted or rejected; returns what is said of it.
+/// Wait until a video is converted, rejected or given up; returns what is said of it.
 pub async fn ended(app: &Client, id: &str) -> Value {
     let path = format!("/soundtrack/videos/{id}");
     until(async || {

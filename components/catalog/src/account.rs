@@ -2,8 +2,9 @@
 //! its ingest ends, and says why.
 
 use emporium_sdk::{
-    consumer::{CUT_OFF, Received, Verdict},
+    consumer::{Received, Verdict},
     document,
+    last_words::or_last_words,
     problem::Problem,
     trace::Trace,
     unit::{Unit, commit_decided},
@@ -14,28 +15,15 @@ use crate::{
     ingest::{Part, State, Step},
 };
 
-/// Take a step. If it fails for the last time, its part is marked.
-///
-/// That is a commit of its own: the event becomes a dead letter, and when it is
-/// replayed and succeeds, the part is marked anew. So it is when the last attempt
-/// succeeds, before which the part is marked in case that it is cut off.
+/// Take a step. If it is given up, its part is marked, and marked anew when a later
+/// attempt succeeds.
 pub(crate) async fn accounted<T>(
     received: &Received,
     step: &impl Step,
     outcome: impl Future<Output = Result<T, Verdict>>,
 ) -> Result<T, Verdict> {
-    if received.is_last_attempt() {
-        mark(step.part(), CUT_OFF).await?;
-    }
-    let outcome = outcome.await;
-    match &outcome {
-        Err(Verdict::Reject { reason }) => mark(step.part(), reason).await?,
-        Err(Verdict::Retry { reason, .. }) if received.is_last_attempt() => {
-            mark(step.part(), reason).await?;
-        }
-        Err(Verdict::Retry { .. }) | Ok(_) => {}
-    }
-    outcome
+    let mark = async |reason: &str| mark(step.part(), reason).await;
+    or_last_words(received, mark, outcome).await
 }
 
 async fn mark(key: String, reason: &str) -> Result<(), Verdict> {

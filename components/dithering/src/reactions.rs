@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use emporium_sdk::{
     blob, blobs,
-    consumer::{CUT_OFF, Received, Subscription, Verdict, drain},
+    consumer::{Received, Subscription, Verdict, drain},
     deliveries, document,
     document::Stored,
     event::Message,
     image_events::{
         DitherDeleted, DitherFailed, DitherRequested, DitherUploaded, ImageDeleted, ImageUploaded,
     },
+    last_words::or_last_words,
     unit::Unit,
 };
 
@@ -61,34 +62,39 @@ async fn on_image(received: &Received) -> Result<Unit, Verdict> {
 
 /// The first version: two levels per channel.
 async fn on_uploaded(received: &Received, image: ImageUploaded) -> Result<Unit, Verdict> {
-    let mut unit = received.unit();
     let source = Source {
         uuid: image.uuid,
         digest: image.digest,
         failure: None,
     };
+    let tell = async |reason: &str| {
+        let unit = failed(received, &source, reason)?;
+        unit.commit().await?;
+        Ok(())
+    };
+    or_last_words(received, tell, first_version(received, &source)).await
+}
+
+async fn first_version(received: &Received, source: &Source) -> Result<Unit, Verdict> {
     let recipe = Recipe {
         uuid: source.uuid.clone(),
         levels: Levels::TWO,
         method: Method::FloydSteinberg,
     };
-    if received.is_last_attempt() {
-        let mut unit = received.unit();
-        fail(&mut unit, &source, CUT_OFF)?;
-        unit.commit().await?;
-    }
-    match make(&source, &recipe).await? {
+    match make(source, &recipe).await? {
         Ok(dither) => {
+            let mut unit = received.unit();
             unit.publish(&uploaded(&dither))?;
             unit.overwrite(&dither)?;
-            unit.overwrite(&source)?;
+            unit.overwrite(source)?;
+            Ok(unit)
         }
-        Err(reason) => fail(&mut unit, &source, &reason)?,
+        Err(reason) => failed(received, source, &reason),
     }
-    Ok(unit)
 }
 
-fn fail(unit: &mut Unit, source: &Source, reason: &str) -> Result<(), Verdict> {
+fn failed(received: &Received, source: &Source, reason: &str) -> Result<Unit, Verdict> {
+    let mut unit = received.unit();
     unit.publish(&DitherFailed {
         uuid: source.uuid.clone(),
         reason: reason.to_owned(),
@@ -97,7 +103,7 @@ fn fail(unit: &mut Unit, source: &Source, reason: &str) -> Result<(), Verdict> {
         failure: Some(reason.to_owned()),
         ..source.clone()
     })?;
-    Ok(())
+    Ok(unit)
 }
 
 async fn on_deleted(received: &Received, image: ImageDeleted) -> Result<Unit, Verdict> {

@@ -7,8 +7,9 @@ use bytes::Bytes;
 use emporium_sdk::{
     blobs,
     catalog_events::{MediaFailed, MediaStored, PokemonMediaFound},
-    consumer::{CUT_OFF, Policy, Received, Subscription, Verdict},
+    consumer::{Policy, Received, Subscription, Verdict},
     document,
+    last_words::or_last_words,
     unit::Unit,
 };
 
@@ -57,20 +58,21 @@ pub(crate) async fn on_found(received: &Received) -> Result<Unit, Verdict> {
         }
         _ => {}
     }
-    if received.is_last_attempt() {
-        tell_now(received, &found, CUT_OFF).await?;
-    }
+    let tell = async |reason: &str| {
+        let unit = tell_failed(received, &found, reason.to_owned())?;
+        unit.commit().await?;
+        Ok(())
+    };
+    or_last_words(received, tell, bring(received, &found)).await
+}
+
+async fn bring(received: &Received, found: &PokemonMediaFound) -> Result<Unit, Verdict> {
     let settings = Settings::get().await.map_err(Verdict::retry)?;
     match fetch(&found.url, &settings).await {
-        Ok(content) => take_in(received, &found, content).await,
-        Err(FetchError::Prohibited(reason)) => tell_failed(received, &found, reason),
-        Err(FetchError::Useless(reason)) => give_up(received, &found, reason),
-        Err(FetchError::Away(reason)) => {
-            if received.is_last_attempt() {
-                tell_now(received, &found, &reason).await?;
-            }
-            Err(Verdict::retry(reason))
-        }
+        Ok(content) => take_in(received, found, content).await,
+        Err(FetchError::Prohibited(reason)) => tell_failed(received, found, reason),
+        Err(FetchError::Useless(reason)) => give_up(received, found, reason),
+        Err(FetchError::Away(reason)) => Err(Verdict::retry(reason)),
     }
 }
 
@@ -180,18 +182,6 @@ fn tell_failed(
         reason,
     })?;
     Ok(unit)
-}
-
-/// Tell of a failure in a commit of its own: the event becomes a dead letter, and
-/// when it is replayed and succeeds, that is told too.
-async fn tell_now(
-    received: &Received,
-    found: &PokemonMediaFound,
-    reason: &str,
-) -> Result<(), Verdict> {
-    let unit = tell_failed(received, found, reason.to_owned())?;
-    unit.commit().await?;
-    Ok(())
 }
 
 /// What to call the file when it is saved, for instance

@@ -15,7 +15,7 @@ use utoipa::IntoParams;
 use crate::{
     audio::Audio,
     demo::Demo,
-    video::{Progress, Video},
+    video::{GIVEN_UP, Progress, Video},
 };
 
 #[derive(Debug, Deserialize, IntoParams)]
@@ -89,8 +89,11 @@ async fn find(id: String) -> Result<Stored<Audio>, Problem> {
             "not-ready",
             "the soundtrack has not been taken out yet; try again soon",
         )),
-        Progress::Rejected { code, reason } => {
-            Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, code, reason))
-        }
+        Progress::Rejected { code, reason } => Err(none(code, reason)),
+        Progress::GivenUp { reason, .. } => Err(none(GIVEN_UP.into(), reason)),
     }
+}
+
+fn none(code: String, reason: String) -> Problem {
+    Problem::new(StatusCode::UNPROCESSABLE_ENTITY, code, reason)
 }

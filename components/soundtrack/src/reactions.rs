@@ -5,6 +5,7 @@ use std::time::Duration;
 use emporium_sdk::{
     consumer::{Received, Subscription, Verdict, drain},
     deliveries, document,
+    last_words::or_last_words,
     soundtrack_events::{AudioExtracted, VideoUploaded},
     unit::Unit,
 };
@@ -30,11 +31,16 @@ pub(crate) async fn react() -> Result<(), deliveries::Error> {
 
 async fn on_video(received: &Received) -> Result<Unit, Verdict> {
     let uploaded: VideoUploaded = received.data()?;
+    let tell = async |reason: &str| give_up(received, &uploaded.video_id, reason).await;
+    or_last_words(received, tell, take_out(received, &uploaded.video_id)).await
+}
+
+async fn take_out(received: &Received, video_id: &str) -> Result<Unit, Verdict> {
     let mut unit = received.unit();
-    let Some(mut video) = document::get::<Video>(uploaded.video_id).await? else {
+    let Some(mut video) = document::get::<Video>(video_id).await? else {
         return Ok(unit);
     };
-    let Progress::Pending { digest } = &video.value.progress else {
+    let Some(digest) = video.value.digest() else {
         // Done before. Whoever is slower loses by the version of the video.
         return Ok(unit);
     };
@@ -57,4 +63,22 @@ async fn on_video(received: &Received) -> Result<Unit, Verdict> {
     };
     unit.update(&video)?;
     Ok(unit)
+}
+
+/// Tell who waits for the soundtrack; the video is kept for a replay.
+async fn give_up(received: &Received, video_id: &str, reason: &str) -> Result<(), Verdict> {
+    let Some(mut video) = document::get::<Video>(video_id).await? else {
+        return Ok(());
+    };
+    let Some(digest) = video.value.digest() else {
+        return Ok(());
+    };
+    video.value.progress = Progress::GivenUp {
+        digest: digest.to_owned(),
+        reason: reason.to_owned(),
+    };
+    let mut unit = received.unit();
+    unit.update(&video)?;
+    unit.commit().await?;
+    Ok(())
 }

@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use crate::{
     audio::Audio,
-    video::{Format, Progress, Video},
+    video::{Format, GIVEN_UP, Progress, Video},
 };
 
 /// A video as callers see it.
@@ -19,9 +19,9 @@ pub(crate) struct VideoView {
     file_name: String,
     size_bytes: u64,
     format: Format,
-    /// `pending`, `converted` or `rejected`.
+    /// `pending`, `converted`, `rejected` or `failed`.
     status: &'static str,
-    /// Why it was rejected: a name, then in words.
+    /// Why it was rejected or failed: a name, then in words.
     code: Option<String>,
     reason: Option<String>,
     audio: Option<AudioView>,
@@ -73,6 +73,10 @@ pub(crate) async fn status(
         Progress::Rejected { code, reason } => {
             view.status = "rejected";
             (view.code, view.reason) = (Some(code), Some(reason));
+        }
+        Progress::GivenUp { reason, .. } => {
+            view.status = "failed";
+            (view.code, view.reason) = (Some(GIVEN_UP.into()), Some(reason));
         }
         Progress::Converted { audio_id } => {
             view.status = "converted";

@@ -15,6 +15,9 @@ pub(crate) enum Format {
     Wav,
 }
 
+/// The code of what nobody could take out.
+pub(crate) const GIVEN_UP: &str = "given-up";
+
 /// How far a video has come.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -23,6 +26,8 @@ pub(crate) enum Progress {
     Pending { digest: String },
     /// The soundtrack is there; the video is not kept.
     Converted { audio_id: String },
+    /// Nobody could take it out; a replay of its dead letter tries again.
+    GivenUp { digest: String, reason: String },
     /// It has no soundtrack that can be taken out; the video is not kept.
     Rejected { code: String, reason: String },
 }
@@ -40,6 +45,16 @@ pub(crate) struct Video {
     pub(crate) progress: Progress,
 }
 
+impl Video {
+    /// Where its content is, as long as its soundtrack is to be taken out.
+    pub(crate) fn digest(&self) -> Option<&str> {
+        match &self.progress {
+            Progress::Pending { digest } | Progress::GivenUp { digest, .. } => Some(digest),
+            Progress::Converted { .. } | Progress::Rejected { .. } => None,
+        }
+    }
+}
+
 impl Document for Video {
     const COLLECTION: &'static str = "videos";
 
@@ -50,10 +65,7 @@ impl Document for Video {
     /// The video itself is needed once. Nothing refers to it afterwards, so it is
     /// swept.
     fn blobs(&self) -> Vec<String> {
-        match &self.progress {
-            Progress::Pending { digest } => vec![digest.clone()],
-            Progress::Converted { .. } | Progress::Rejected { .. } => Vec::new(),
-        }
+        self.digest().map(str::to_owned).into_iter().collect()
     }
 }
 
@@ -76,6 +88,9 @@ mod tests {
             audio_id: "a".into(),
         };
         assert!(video.blobs().is_empty());
+        let (digest, reason) = (String::from("d"), String::new());
+        video.progress = Progress::GivenUp { digest, reason };
+        assert_eq!(video.blobs(), ["d"]);
         let (code, reason) = (String::new(), String::new());
         video.progress = Progress::Rejected { code, reason };
         assert!(video.blobs().is_empty());

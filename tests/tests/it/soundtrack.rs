@@ -1,7 +1,9 @@
 //! Soundtracks of uploaded videos, compared with what ffmpeg says of them.
 
+use std::time::Duration;
+
 use emporium_tests::{
-    app::{ADMIN, App, manifest, send},
+    app::{ADMIN, App, manifest, send, until},
     soundtracks::{converted, download, ended, upload, uploaded},
     videos::{probe, sound_packets, sound_samples, video},
 };
@@ -9,7 +11,11 @@ use reqwest::{
     Method,
     multipart::{Form, Part},
 };
+use rusqlite::Connection;
 use tempfile::tempdir;
+
+/// How long a lock on the database is waited for.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Containers and codecs that are copied: a name, how to make it, what comes out.
 const COPIES: [(&str, &str, &str); 11] = [
@@ -229,6 +235,52 @@ async fn the_events_are_those_of_the_contract() {
         data("audio"),
         serde_json::json!({"username": "admin", "video_id": id, "audio_id": audio})
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_video_that_cannot_be_read_fails_and_a_replay_mends_it() {
+    let (app, folder) = (App::start().await, tempdir().expect("a folder"));
+    let source = video(folder.path(), "a.mp4", "-c:v mpeg4 -c:a aac");
+    converted(&app, "/upload", "a.mp4", source.clone()).await;
+    let order = async |order: &str| {
+        let path = format!("/platform/subscriptions/soundtrack/video/{order}");
+        let answer = app.admin(Method::POST, &path).await;
+        assert!(answer.status.is_success(), "{}", answer.text());
+    };
+    let database = Connection::open(app.state().join("sqlite-default.db")).expect("the database");
+    database.busy_timeout(PATIENCE).expect("a timeout");
+    order("pause").await;
+    let id = uploaded(&app, "/upload", "a.mp4", source).await;
+    database
+        .execute_batch("CREATE TABLE away AS SELECT * FROM blobs; DELETE FROM blobs")
+        .expect("nothing is left");
+    order("resume").await;
+    let letter = until(async || {
+        // The pauses between attempts.
+        app.clock.advance(Duration::from_secs(60));
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let dead = app.admin(Method::GET, "/platform/dead-letters").await;
+        dead.json()["items"].get(0).cloned()
+    })
+    .await;
+    let failed = ended(&app, &id).await;
+    assert_eq!(failed["status"], "failed", "{failed}");
+    assert_eq!(failed["reason"], "the video cannot be read");
+    app.admin(Method::GET, &format!("/download?id={id}"))
+        .await
+        .assert_problem(422, "given-up");
+
+    database
+        .execute_batch("INSERT INTO blobs SELECT * FROM away")
+        .expect("it is back");
+    let replay = format!("/platform/dead-letters/{}/replay", letter["id"]);
+    let answer = app.admin(Method::POST, &replay).await;
+    assert!(answer.status.is_success(), "{}", answer.text());
+    until(async || {
+        let video = ended(&app, &id).await;
+        (video["status"] == "converted").then_some(())
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
