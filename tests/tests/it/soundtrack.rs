@@ -256,9 +256,9 @@ async fn a_video_that_cannot_be_read_fails_and_a_replay_mends_it() {
         .expect("nothing is left");
     order("resume").await;
     let letter = until(async || {
-        // The pauses between attempts.
-        app.clock.advance(Duration::from_secs(60));
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        // The pauses between attempts pass soon, the lease of one not too soon.
+        app.clock.advance(Duration::from_secs(20));
+        tokio::time::sleep(Duration::from_millis(300)).await;
         let dead = app.admin(Method::GET, "/platform/dead-letters").await;
         dead.json()["items"].get(0).cloned()
     })
