@@ -101,7 +101,7 @@ impl Received {
 
     /// Whether nobody will try again if this attempt fails. Of a replayed event,
     /// every attempt is called the last.
-    pub fn is_last_attempt(&self) -> bool {
+    pub(crate) fn is_last_attempt(&self) -> bool {
         self.attempt() >= self.max_attempts
     }
 
