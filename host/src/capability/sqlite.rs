@@ -1,6 +1,7 @@
 //! `spin:sqlite`: databases in files next to the host.
 
 mod database;
+mod execution;
 mod guard;
 mod reply;
 mod session;

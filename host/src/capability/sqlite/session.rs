@@ -11,26 +11,11 @@ use rusqlite::ErrorCode;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use super::database::{Database, Link, would_wait};
+use super::execution::{Failed, LONG, Place, Ran, SHORT, run};
 use super::reply::{Gathered, Reply, Sink};
 use super::statement::{BusyTimeout, Kind, Statement};
 use super::wait::Wait;
 use crate::bindings::spin::sqlite::sqlite::{Error, RowResult, Value};
-
-/// How many instructions of SQLite's virtual machine a statement may keep the
-/// thread of other requests for: some milliseconds.
-const SHORT: u32 = 400_000;
-
-/// How long any statement may take.
-const LONG: Duration = Duration::from_secs(60);
-
-/// Where a statement is executed.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Place {
-    /// On the thread that serves requests.
-    Here,
-    /// On a thread that may block.
-    Aside,
-}
 
 /// How an attempt to execute a statement went.
 pub(super) enum Attempt {
@@ -163,7 +148,8 @@ impl Session {
             return Err(Error::InvalidConnection);
         };
         let began = !link.connection.is_autocommit();
-        let ran = self.run(link, statement, place, sink);
+        let turns = self.database.turns();
+        let ran = run(link, turns, statement, place, self.commits_fast, sink);
         let ended = began && link.connection.is_autocommit();
         if here && link.guard.executed() >= SHORT {
             self.database.note_slow(&statement.sql);
@@ -188,58 +174,6 @@ impl Session {
             self.database.checkpoint_if_due();
         }
         Ok(Attempt::Done)
-    }
-
-    fn run<S: Sink>(
-        &self,
-        link: &Link,
-        statement: &Statement,
-        place: Place,
-        sink: &mut S,
-    ) -> Result<Ran, Failed> {
-        let Link { connection, guard } = link;
-        guard.allow(LONG, u32::MAX);
-        let (mut kept, mut fresh);
-        let prepared: &mut rusqlite::Statement<'_> = if statement.kind.is_kept() {
-            kept = connection.prepare_cached(&statement.sql)?;
-            &mut kept
-        } else {
-            fresh = connection.prepare(&statement.sql)?;
-            &mut fresh
-        };
-        let writes = !prepared.readonly() && statement.kind != Kind::Begin;
-        let takes_lock = !prepared.readonly() && connection.is_autocommit();
-        if takes_lock && self.database.turns().is_others() {
-            return Ok(Ran::NotYet);
-        }
-        let here = place == Place::Here;
-        if here && writes && connection.is_autocommit() && !self.commits_fast {
-            return Ok(Ran::Left);
-        }
-        // Interrupting a change would roll the whole transaction back.
-        if here && !writes {
-            guard.allow(LONG, SHORT);
-        }
-        sink.columns(prepared.column_names());
-        let width = prepared.column_count();
-        let parameters =
-            rusqlite::params_from_iter(statement.parameters.iter().map(super::reply::Bound));
-        let mut rows = prepared.query(parameters)?;
-        loop {
-            let row = match rows.next() {
-                Ok(Some(row)) => row,
-                Ok(None) => return Ok(Ran::Done { writes }),
-                Err(error) if is_interrupted(&error) && here && !writes => return Ok(Ran::Left),
-                Err(error) => return Err(error.into()),
-            };
-            let row = super::reply::read(row, width)?;
-            if !sink.row(row).map_err(Failed::Sink)? {
-                return Ok(Ran::Left);
-            }
-            if !here {
-                guard.extend(LONG);
-            }
-        }
     }
 
     fn judge(&self, error: Failed, ended: bool) -> Result<Attempt, Error> {
@@ -281,27 +215,6 @@ impl Drop for Session {
     }
 }
 
-/// As `Attempt`.
-enum Ran {
-    Done {
-        writes: bool,
-    },
-    /// It is another host's turn to write.
-    NotYet,
-    Left,
-}
-
-enum Failed {
-    Sqlite(rusqlite::Error),
-    Sink(Error),
-}
-
-impl From<rusqlite::Error> for Failed {
-    fn from(error: rusqlite::Error) -> Self {
-        Self::Sqlite(error)
-    }
-}
-
 async fn aside<S: Sink + Send + 'static>(
     mut session: OwnedMutexGuard<Session>,
     statement: Statement,
@@ -314,10 +227,6 @@ async fn aside<S: Sink + Send + 'static>(
     executed
         .await
         .map_err(|error| Error::Io(error.to_string()))?
-}
-
-fn is_interrupted(error: &rusqlite::Error) -> bool {
-    error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted)
 }
 
 pub(super) fn from_sqlite(error: &rusqlite::Error) -> Error {

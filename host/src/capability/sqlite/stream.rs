@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use tokio::sync::{Mutex, oneshot};
 
+use super::execution::Place;
 use super::reply::{Reply, Rest, Small, Streamed};
-use super::session::{Attempt, Place, Session};
+use super::session::{Attempt, Session};
 use super::statement::Statement;
 use crate::bindings::spin::sqlite::sqlite::{Error, Value};
 
