@@ -67,11 +67,7 @@ async fn on_uploaded(received: &Received, image: ImageUploaded) -> Result<Unit, 
         digest: image.digest,
         failure: None,
     };
-    let tell = async |reason: &str| {
-        let unit = failed(received, &source, reason)?;
-        unit.commit().await?;
-        Ok(())
-    };
+    let tell = async |reason: &str| failed(received, &source, reason);
     or_last_words(received, tell, first_version(received, &source)).await
 }
 

@@ -58,11 +58,7 @@ pub(crate) async fn on_found(received: &Received) -> Result<Unit, Verdict> {
         }
         _ => {}
     }
-    let tell = async |reason: &str| {
-        let unit = tell_failed(received, &found, reason.to_owned())?;
-        unit.commit().await?;
-        Ok(())
-    };
+    let tell = async |reason: &str| tell_failed(received, &found, reason.to_owned());
     or_last_words(received, tell, bring(received, &found)).await
 }
 

@@ -66,19 +66,16 @@ async fn take_out(received: &Received, video_id: &str) -> Result<Unit, Verdict> 
 }
 
 /// Tell who waits for the soundtrack; the video is kept for a replay.
-async fn give_up(received: &Received, video_id: &str, reason: &str) -> Result<(), Verdict> {
-    let Some(mut video) = document::get::<Video>(video_id).await? else {
-        return Ok(());
-    };
-    let Some(digest) = video.value.digest() else {
-        return Ok(());
-    };
-    video.value.progress = Progress::GivenUp {
-        digest: digest.to_owned(),
-        reason: reason.to_owned(),
-    };
+async fn give_up(received: &Received, video_id: &str, reason: &str) -> Result<Unit, Verdict> {
     let mut unit = received.unit();
-    unit.update(&video)?;
-    unit.commit().await?;
-    Ok(())
+    if let Some(mut video) = document::get::<Video>(video_id).await?
+        && let Some(digest) = video.value.digest()
+    {
+        video.value.progress = Progress::GivenUp {
+            digest: digest.to_owned(),
+            reason: reason.to_owned(),
+        };
+        unit.update(&video)?;
+    }
+    Ok(unit)
 }

@@ -101,12 +101,12 @@ impl Gate {
     /// Note that the origin answered.
     pub(crate) async fn succeeded(&self) {
         let mut local = self.local.lock().await;
-        local.recent.note(false);
         if local.open {
             let closed = self.change(Origin::close).await;
             local.open = closed.is_err();
             local.recent = Recent::default();
         }
+        local.recent.note(false);
     }
 
     /// Note that it did not, or asked for rest.
