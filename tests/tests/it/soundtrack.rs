@@ -153,8 +153,11 @@ async fn what_is_no_upload_is_refused() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_there_is_told_apart_from_what_is_not_ready() {
-    // Nobody hears that a video came.
-    let deaf = manifest().replace("channel = \"video\"", "channel = \"nobody\"");
+    // Without a trigger nobody hears that a video came; with one on another channel
+    // the first wake of the host would do.
+    let trigger = "[[trigger.redis]]\nchannel = \"video\"\ncomponent = \"soundtrack\"\n";
+    let deaf = manifest().replace(trigger, "");
+    assert_ne!(deaf, manifest());
     let app = App::of(deaf).await;
     for path in ["/download?id=unknown", "/soundtrack/videos/unknown"] {
         let code = ["no-such-audio", "no-such-video"][usize::from(path.starts_with("/s"))];
