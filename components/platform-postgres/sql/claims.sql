@@ -86,7 +86,8 @@ CREATE FUNCTION emporium_1.claim(
     p_backoff_cap bigint, p_blocks int, p_pause_after bigint, p_pause bigint,
     p_worker text, p_limit int, p_lease int, p_after bigint, p_claim int,
     OUT delivery bigint[], OUT attempt int[], OUT event_id text[], OUT kind text[],
-    OUT subject text[], OUT envelope_bytes int[], OUT envelopes bytea, OUT next_due_in bigint
+    OUT subject text[], OUT envelope_bytes int[], OUT envelopes bytea, OUT suspect boolean,
+    OUT next_due_in bigint
 ) LANGUAGE plpgsql
 SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_bitmapscan = off
 SET jit = off
@@ -106,6 +107,7 @@ DECLARE
     v_until bigint := -1;
     v_next bigint;
 BEGIN
+    suspect := false;
     SELECT s.* INTO v_subscription
     FROM emporium.topics AS t JOIN emporium.subscriptions AS s ON s.topic = t.id
     WHERE t.name = p_topic AND s.service = p_service;
@@ -173,6 +175,7 @@ BEGIN
             PERFORM emporium_1.count_retried(v_found[1:1]);
             v_found := v_found[1:1];
             v_suspect := '{false}';
+            suspect := true;
             EXIT;
         END IF;
         PERFORM set_config('synchronous_commit', 'on', true);

@@ -116,6 +116,7 @@ async fn claim(
     let (event_ids, kinds, subjects) = (row.texts()?, row.texts()?, row.optional_texts()?);
     let lengths: Vec<usize> = row.unsigneds()?;
     let envelopes = row.optional_bytes()?.unwrap_or_default();
+    let suspect = row.flag()?;
     let next_due_in_ms = row.optional_unsigned()?;
     ENDED.with_borrow_mut(|ended| match ids.last() {
         Some(last) => ended.insert(name, *last),
@@ -141,6 +142,7 @@ async fn claim(
     );
     Ok(Batch {
         deliveries: deliveries.collect::<Result<_, Failure>>()?,
+        suspect,
         next_due_in_ms,
     })
 }

@@ -146,6 +146,7 @@ impl Found {
         };
         Some(Batch {
             deliveries: Vec::new(),
+            suspect: false,
             next_due_in_ms: next.map(|next| next.saturating_sub(now)),
         })
     }
@@ -238,6 +239,7 @@ impl Claim<'_> {
             .map(|mut row| row.unsigned::<u64>())
             .transpose()?;
         Ok(Batch {
+            suspect: selected.first().is_some_and(|first| first.suspect),
             deliveries: selected.into_iter().map(Due::into_delivery).collect(),
             next_due_in_ms: next_due.map(|due| due.saturating_sub(self.now)),
         })

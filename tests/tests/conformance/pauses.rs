@@ -34,7 +34,7 @@ conformance! {
         instance.committed(publishes(["a", "b"].map(|id| event("topic", id)))).await;
         let lease = instance.claim(&subscription, 1).await.deliveries[0].lease;
         instance.pause(&subscription, None).await;
-        let nothing = Batch { deliveries: vec![], next_due_in_ms: None };
+        let nothing = Batch { deliveries: vec![], suspect: false, next_due_in_ms: None };
         assert_eq!(instance.claim(&subscription, 10).await, nothing);
         instance.committed(settles(lease)).await;
         assert!(instance.resume(&subscription).await);

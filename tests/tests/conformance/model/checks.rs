@@ -101,7 +101,8 @@ impl Run<'_> {
             assert!(found.id.is_none_or(|id| id == handed_out.lease.delivery));
             claimed.push(*found);
         }
-        if claimed.iter().any(|one| one.is_suspect()) {
+        assert_eq!(batch.suspect, claimed.iter().any(|one| one.is_suspect()));
+        if batch.suspect {
             assert_eq!(claimed.len(), 1, "a suspect is handed out alone");
             assert!(claimed[0].attempt - claimed[0].forgiven < attempts);
         } else if blameless == claimable.len() {
