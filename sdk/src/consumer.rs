@@ -1,31 +1,20 @@
-//! The consumer loop: claims events, handles them concurrently, and commits what
-//! they led to, many to a round trip.
+//! What a service subscribes to, and the events that it receives.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use futures::{StreamExt as _, future::join_all, stream::FuturesUnordered};
 use serde::de::DeserializeOwned;
 
 use crate::{
     deliveries::{self, Delivery, Lease},
     event::Envelope,
-    journal::{self, CommitError},
-    refusals,
     trace::Trace,
-    unit::{Unit, back_off},
-    worker,
+    unit::Unit,
 };
 pub use crate::{
     deliveries::{AfterDeath, Policy},
+    drain::{drain, drain_in_lanes},
     verdict::Verdict,
 };
-
-/// How long one wake may keep its handler busy. What is left then gets a wake of
-/// its own, so that a long backlog does not outlive the deadline of the host.
-const TIME_BUDGET: Duration = Duration::from_secs(10);
-
-/// How often a unit is decided anew when somebody else was faster.
-const CONFLICT_ATTEMPTS: usize = 8;
 
 /// The right of a service to its own copy of each event of a topic, and how it
 /// wants to be handed them.
@@ -65,7 +54,11 @@ impl Subscription {
         }
     }
 
-    fn to_wit(&self) -> deliveries::Subscription {
+    pub(crate) fn lease_ms(&self) -> u32 {
+        u32::try_from(self.lease.as_millis()).unwrap_or(u32::MAX)
+    }
+
+    pub(crate) fn to_wit(&self) -> deliveries::Subscription {
         deliveries::Subscription {
             service: self.service.into(),
             topic: self.topic.into(),
@@ -83,6 +76,18 @@ pub struct Received {
 }
 
 impl Received {
+    pub(crate) fn new(subscription: &Subscription, delivery: Delivery) -> Self {
+        Self {
+            service: subscription.service,
+            max_attempts: subscription.policy.max_attempts,
+            delivery,
+        }
+    }
+
+    pub(crate) fn lease(&self) -> Lease {
+        self.delivery.lease
+    }
+
     /// The id of the event: the idempotency key of every effect outside of the
     /// database.
     pub fn id(&self) -> &str {
@@ -121,139 +126,4 @@ impl Received {
             .and_then(|envelope| Trace::parse(&envelope.traceparent?))
             .unwrap_or_else(Trace::start)
     }
-}
-
-/// Handle what is due of a subscription until nothing is, or the time is used up.
-///
-/// `handle` decides; it must have no effect but the unit it returns, apart from
-/// those that carry the event id as idempotency key. It is called again when
-/// another writer came between.
-pub async fn drain(
-    subscription: &Subscription,
-    handle: impl AsyncFn(&Received) -> Result<Unit, Verdict>,
-) -> Result<(), deliveries::Error> {
-    let begun = Instant::now();
-    let lease_ms = u32::try_from(subscription.lease.as_millis()).unwrap_or(u32::MAX);
-    let worker = worker::id().await;
-    let mut help_called = false;
-    loop {
-        let batch = deliveries::claim(
-            subscription.to_wit(),
-            worker.clone(),
-            subscription.batch,
-            lease_ms,
-        )
-        .await?;
-        if batch.deliveries.is_empty() {
-            return Ok(());
-        }
-        let more_is_due = batch.next_due_in_ms == Some(0);
-        if more_is_due && !help_called {
-            // Whoever answers shares the work: another instance, another host.
-            help_called = true;
-            wake(subscription).await;
-        }
-        handle_batch(subscription, lease_ms, batch.deliveries, &handle).await;
-        if begun.elapsed() > TIME_BUDGET {
-            wake(subscription).await;
-            return Ok(());
-        }
-    }
-}
-
-/// Wake whoever listens. Without it the next tick does, so a failure is only
-/// logged, and what was claimed is handled.
-async fn wake(subscription: &Subscription) {
-    if let Err(error) = deliveries::wake(subscription.topic.into()).await {
-        eprintln!("waking `{}`: {error}", subscription.topic);
-    }
-}
-
-/// Handle events concurrently; commit those that are ready while others run.
-async fn handle_batch(
-    subscription: &Subscription,
-    lease_ms: u32,
-    batch: Vec<Delivery>,
-    handle: &impl AsyncFn(&Received) -> Result<Unit, Verdict>,
-) {
-    let mut open: Vec<Lease> = batch.iter().map(|delivery| delivery.lease).collect();
-    let mut extended = Instant::now();
-    let mut running: FuturesUnordered<_> = batch
-        .into_iter()
-        .map(|delivery| async {
-            let received = Received {
-                service: subscription.service,
-                max_attempts: subscription.policy.max_attempts,
-                delivery,
-            };
-            let outcome = handle(&received).await;
-            (received, outcome)
-        })
-        .collect();
-    while let Some(first) = running.next().await {
-        let mut ready = vec![first];
-        while let Some(Some(next)) = futures::FutureExt::now_or_never(running.next()) {
-            ready.push(next);
-        }
-        let done: Vec<Lease> = ready
-            .iter()
-            .map(|(received, _)| received.delivery.lease)
-            .collect();
-        open.retain(|lease| !done.iter().any(|done| done.delivery == lease.delivery));
-        finish(subscription, ready, handle).await;
-        if extended.elapsed() > subscription.lease / 2 && !open.is_empty() {
-            extended = Instant::now();
-            // One that is lost shows itself when its unit is committed.
-            let _ = deliveries::extend(open.clone(), lease_ms).await;
-        }
-    }
-}
-
-/// Commit the units of handled events in one round trip, and hand back or bury
-/// what failed.
-async fn finish(
-    subscription: &Subscription,
-    mut ready: Vec<(Received, Result<Unit, Verdict>)>,
-    handle: &impl AsyncFn(&Received) -> Result<Unit, Verdict>,
-) {
-    let mut refused: Vec<(Lease, Verdict)> = Vec::new();
-    for attempt in 1..=CONFLICT_ATTEMPTS {
-        let mut handled = Vec::new();
-        let mut units = Vec::new();
-        for (received, outcome) in ready {
-            match outcome {
-                Ok(unit) => {
-                    units.push(unit.settling(received.delivery.lease));
-                    handled.push(received);
-                }
-                Err(verdict) => refused.push((received.delivery.lease, verdict)),
-            }
-        }
-        let mut beaten = Vec::new();
-        if !units.is_empty() {
-            let results = journal::commit(units).await;
-            for (received, result) in handled.into_iter().zip(results) {
-                let lease = received.delivery.lease;
-                match result {
-                    // A lost lease means that the work is done, or being done,
-                    // elsewhere.
-                    Ok(_) | Err(CommitError::LeaseLost) => {}
-                    Err(CommitError::Conflict(_)) if attempt < CONFLICT_ATTEMPTS => {
-                        beaten.push(received);
-                    }
-                    Err(error) => refused.push((lease, error.into())),
-                }
-            }
-        }
-        if beaten.is_empty() {
-            break;
-        }
-        back_off(attempt).await;
-        ready = join_all(beaten.into_iter().map(|received| async {
-            let outcome = handle(&received).await;
-            (received, outcome)
-        }))
-        .await;
-    }
-    refusals::give_back(subscription, refused).await;
 }

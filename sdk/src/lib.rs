@@ -8,17 +8,18 @@
 
 pub mod address;
 pub mod admin;
+mod batch;
 pub mod blob;
 mod component;
 pub mod consumer;
 pub mod document;
 pub mod download;
+mod drain;
 pub mod event;
 pub mod extract;
 pub mod gathering;
 pub mod health;
 pub mod idempotency;
-pub mod lanes;
 pub mod last_words;
 pub mod outbound;
 pub mod paging;

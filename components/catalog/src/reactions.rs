@@ -9,10 +9,9 @@ use emporium_sdk::{
     catalog_events::{
         GenerationRequested, MediaFailed, MediaStored, PokemonNamed, ProductPageRequested,
     },
-    consumer::{Policy, Received, Subscription, Verdict, drain},
+    consumer::{Policy, Received, Subscription, Verdict, drain, drain_in_lanes},
     deliveries,
     event::Message,
-    lanes::drain_in_lanes,
     unit::Unit,
 };
 use futures::future::join3;

@@ -3,11 +3,10 @@
 use std::time::Duration;
 
 use emporium_sdk::{
-    consumer::{Received, Subscription, Verdict, drain},
+    consumer::{Received, Subscription, Verdict, drain, drain_in_lanes},
     deliveries, document,
     event::Message,
     image_events::{DitherDeleted, DitherFailed, DitherUploaded, ImageUploaded},
-    lanes::drain_in_lanes,
     unit::Unit,
 };
 use futures::future::join;
