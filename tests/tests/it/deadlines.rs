@@ -2,11 +2,17 @@
 
 use std::time::{Duration, Instant};
 
-use crate::trial::start;
+use emporium_tests::app::App;
+
+use crate::trial::trial_manifest;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_that_never_ends_is_ended_and_hangs_nobody() {
-    let app = start().await;
+    let deadline = Duration::from_secs(5);
+    let app = App::with(trial_manifest(), |limits| {
+        limits.request_deadline = deadline
+    })
+    .await;
     let begun = Instant::now();
     let loops = (0..4).map(|_| app.get("/trial/loop"));
     let quick = async {

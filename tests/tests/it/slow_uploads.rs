@@ -15,7 +15,7 @@ use reqwest::{
 
 /// An application whose handlers have little time to answer.
 async fn impatient() -> App {
-    let deadline = Duration::from_millis(500);
+    let deadline = Duration::from_secs(2);
     App::with(manifest(), |limits| limits.request_deadline = deadline).await
 }
 
@@ -32,8 +32,8 @@ async fn upload(
 #[tokio::test(flavor = "multi_thread")]
 async fn a_body_that_comes_in_steadily_may_take_longer_than_the_deadline() {
     let app = impatient().await;
-    // 400 kB a second, for two seconds.
-    let pieces = stream::unfold(40, |left: u32| async move {
+    // 400 kB a second, for four seconds.
+    let pieces = stream::unfold(80, |left: u32| async move {
         tokio::time::sleep(Duration::from_millis(50)).await;
         let piece = Ok(Bytes::from(vec![0; 20_000]));
         left.checked_sub(1).map(|left| (piece, left))

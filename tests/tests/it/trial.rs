@@ -10,7 +10,6 @@ use serde_json::{Value, json};
 pub(crate) async fn start() -> App {
     App::with(trial_manifest(), |limits| {
         limits.handler_deadline = std::time::Duration::from_secs(1);
-        limits.request_deadline = std::time::Duration::from_secs(1);
     })
     .await
 }
