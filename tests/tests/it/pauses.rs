@@ -60,13 +60,15 @@ async fn a_pause_can_end_by_itself() {
     publish(&app, &[("before", None, "work")]).await;
     effect(&app, "before").await;
     let path = format!("{TRIALS}/pause");
-    let body = json!({"for_ms": 1500});
+    let body = json!({"for_ms": 60_000});
     let paused = app.admin_json(Method::POST, &path, &body).await;
     assert_eq!(paused.status, 204, "{}", paused.text());
     publish(&app, &[("after", None, "work")]).await;
     let until_ms = status(&app).await["paused"]["until_ms"].as_u64();
+    assert!(until_ms.expect("an end") <= now_ms() + 60_000);
+    assert_eq!(app.get("/trial/effects/after").await.status, 404);
+    app.clock.advance(Duration::from_secs(60));
     effect(&app, "after").await;
-    assert!(until_ms.expect("an end") <= now_ms());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -32,7 +32,7 @@ async fn periods_are_read_as_people_write_them() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_tick_sweeps_until_nothing_is_left() {
+async fn ticks_sweep_until_nothing_is_left() {
     let bench = std::fs::read_to_string(root().join("bench/events.toml")).expect("a manifest");
     let built = component("x");
     let folder = built.parent().expect("a folder").display().to_string();
@@ -54,6 +54,14 @@ async fn a_tick_sweeps_until_nothing_is_left() {
         (handled["events"] == 2500).then_some(())
     })
     .await;
-    let tick = app.admin(Method::POST, "/platform/tick").await;
-    assert_eq!(tick.json()["swept"]["events"], 2500, "{}", tick.text());
+    // A tick takes no longer than its budget, so it may need more than one.
+    let mut swept = 0;
+    while swept < 2500 {
+        let tick = app.admin(Method::POST, "/platform/tick").await.json();
+        let events = tick["swept"]["events"].as_u64();
+        swept += events
+            .filter(|events| *events > 0)
+            .expect("something is left");
+    }
+    assert_eq!(swept, 2500);
 }
