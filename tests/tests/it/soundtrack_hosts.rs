@@ -56,7 +56,7 @@ async fn is_converted_by_another_host(place: &Place) {
     let folder = tempdir().expect("a folder");
     // Long enough to be under way when the host dies.
     let arguments = "-c:v mpeg4 -q:v 31 -c:a libmp3lame";
-    let source = video_of(folder.path(), "long.mkv", 600, arguments);
+    let source = video_of(folder.path(), "long.mkv", 300, arguments);
     let host = place.host();
     let id = uploaded(&host, "/upload?format=wav", "long.mkv", source).await;
     host.kill();
