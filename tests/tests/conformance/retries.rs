@@ -5,22 +5,25 @@ use std::time::Duration;
 use deliveries::{Fate, Return};
 use emporium_tests::{conformance, platform::*};
 
-/// Releases the delivery that is due. Returns how long it then waits.
-async fn fail(platform: &Platform, instance: &mut Instance) -> Fate {
+/// Releases the delivery that is due. Returns what becomes of it, and the times
+/// just before that and just after.
+async fn fail(platform: &Platform, instance: &mut Instance) -> (Fate, [u64; 2]) {
     let lease = instance
         .claim_one(&subscription("service", "topic"))
         .await
         .lease;
+    let before = platform.now_ms();
     let fates = instance
         .release(vec![back(lease, &format!("failure {}", lease.attempt))])
         .await;
+    let after = platform.now_ms();
     let fate = fates[0].clone().expect("the lease holds");
     if let Fate::RetriedAtMs(at) = fate {
         platform.advance(Duration::from_millis(
             at.saturating_sub(platform.now_ms()) + 1,
         ));
     }
-    fate
+    (fate, [before, after])
 }
 
 conformance! {
@@ -28,15 +31,15 @@ conformance! {
         let mut instance = platform.instance().await;
         instance.committed(publishes([event("topic", "e1")])).await;
         for shortest in [750, 1500] {
-            let before = platform.now_ms();
-            let Fate::RetriedAtMs(at) = fail(platform, &mut instance).await else {
+            let (fate, [before, after]) = fail(platform, &mut instance).await;
+            let Fate::RetriedAtMs(at) = fate else {
                 panic!("the delivery died early");
             };
-            let wait = at - before;
-            // Up to a quarter either way of 1000 and 2000, and the test takes time.
-            assert!((shortest..shortest * 5 / 3 + 500).contains(&wait), "{wait}");
+            // Up to a quarter either way of 1000 and 2000; a clock may round up.
+            let times = before + shortest..=after + shortest * 5 / 3 + 1;
+            assert!(times.contains(&at), "{at} {times:?}");
         }
-        assert_eq!(fail(platform, &mut instance).await, Fate::Dead);
+        assert_eq!(fail(platform, &mut instance).await.0, Fate::Dead);
         let letters = instance.list_dead(nothing_filtered(), 10, None).await.expect("letters");
         assert_eq!(letters.dead_letters[0].attempts, 3);
         assert_eq!(letters.dead_letters[0].reason, "failure 3");
@@ -48,12 +51,16 @@ conformance! {
         instance.committed(publishes((0..20).map(|number| event("topic", &number.to_string())))).await;
         let batch = instance.claim(&subscription, 20).await;
         let returns = batch.deliveries.iter().map(|delivery| back(delivery.lease, "x")).collect();
+        let before = platform.now_ms();
         let mut fates: Vec<_> = instance.release(returns).await.into_iter().map(|fate| match fate {
             Ok(Fate::RetriedAtMs(at)) => at,
             other => panic!("{other:?}"),
         }).collect();
+        // Each waits from when it had its turn.
+        let took = platform.now_ms() - before;
         fates.sort_unstable();
-        assert!(fates[19] - fates[0] > 50 && fates[19] - fates[0] <= 500, "{fates:?}");
+        let spread = fates[19] - fates[0];
+        assert!(spread > 50 && spread <= 500 + took + 1, "{fates:?} {took}");
     }
 
     async fn a_return_may_name_its_own_wait(platform) {
