@@ -41,10 +41,11 @@ conformance! {
 
     async fn the_latest_announcement_counts(platform) {
         let mut instance = platform.instance().await;
-        instance.announce(worker("w")).await;
-        platform.advance(Duration::from_secs(5));
-        instance.announce(Worker { in_flight: 3, ..worker("w") }).await;
-        platform.advance(Duration::from_secs(8));
+        for in_flight in [0, 3] {
+            let announced = Worker { in_flight, ..worker("w") };
+            instance.announce_for(announced, 60_000).await.expect("announced");
+            platform.advance(Duration::from_secs(40));
+        }
         let listed = instance.list_workers().await.expect("workers");
         assert_eq!(listed.len(), 1);
         assert_eq!(listed[0].worker.in_flight, 3);
