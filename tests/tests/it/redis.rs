@@ -30,17 +30,26 @@ async fn run(app: &App, url: &str, script: &[&str]) -> Vec<String> {
     answer.text().lines().map(str::to_owned).collect()
 }
 
-/// How many messages the probe handled; it starts with one, when it is woken.
-fn heard(redis: &Redis) -> u32 {
-    let reply = redis.command("GET heard");
+/// What the probe counted under a key.
+fn counted(redis: &Redis, key: &str) -> u32 {
+    let reply = redis.command(&format!("GET {key}"));
     reply
         .lines()
         .nth(1)
         .map_or(0, |count| count.parse().expect("a count"))
 }
 
+async fn until_counted(redis: &Redis, key: &str, count: u32) {
+    until(async || (counted(redis, key) >= count).then_some(())).await;
+}
+
+/// How many messages the probe handled; it starts with one, when it is woken.
+fn heard(redis: &Redis) -> u32 {
+    counted(redis, "heard")
+}
+
 async fn until_heard(redis: &Redis, count: u32) {
-    until(async || (heard(redis) >= count).then_some(())).await;
+    until_counted(redis, "heard", count).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -207,7 +216,7 @@ async fn messages_reach_the_trigger_and_a_restart_costs_seconds() {
     let begin = Instant::now();
     // What was published meanwhile is lost: a wake stands for it.
     until_heard(&redis, 1).await;
-    assert!(begin.elapsed() < Duration::from_secs(5));
+    assert!(begin.elapsed() < Duration::from_secs(20));
     redis.command("PUBLISH news two");
     until_heard(&redis, 2).await;
 }
@@ -232,13 +241,13 @@ async fn messages_of_a_channel_are_handled_at_once_as_far_as_is_said() {
     })
     .await;
     until_heard(&redis, 1).await;
-    let begin = Instant::now();
     for _ in 0..6 {
-        redis.command("PUBLISH news slow");
+        redis.command("PUBLISH news wait");
     }
+    // None of them comes to its end before the test lets it.
+    until_counted(&redis, "waiting", 6).await;
+    redis.command("RPUSH gate 1 2 3 4 5 6");
     until_heard(&redis, 7).await;
-    // One after another, they would take three seconds.
-    assert!(begin.elapsed() < Duration::from_millis(2500));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,14 +4,10 @@
 
 mod script;
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use spin_sdk::{
     http::{IntoResponse, Request, body::IncomingBodyExt as _, get},
-    http_service, key_value, pg, redis, redis_subscriber, sqlite,
-    time::sleep,
-    variables,
+    http_service, key_value, pg, redis, redis_subscriber, sqlite, variables,
 };
 
 #[http_service]
@@ -64,14 +60,17 @@ async fn handle(request: Request) -> impl IntoResponse {
     }
 }
 
-/// Counts the messages of a channel under the key `heard`, in the broker.
+/// Counts the messages of a channel under the key `heard`, in the broker. Before
+/// it does, `wait` counts as `waiting`, until something is pushed to `gate`.
 #[redis_subscriber]
 async fn hear(message: Bytes) -> Result<(), redis::Error> {
     let failed = |error: variables::Error| redis::Error::Other(words(error));
     let address = variables::get("redis_address").await.map_err(failed)?;
     let connection = redis::Connection::open(address).await?;
-    if message.as_ref() == b"slow" {
-        sleep(Duration::from_millis(500)).await;
+    if message.as_ref() == b"wait" {
+        connection.incr("waiting").await?;
+        let gate = ["gate", "60"].map(|word| redis::RedisParameter::Binary(word.into()));
+        connection.execute("BLPOP", gate).await?;
     }
     connection.incr("heard").await.map(drop)
 }
