@@ -18,7 +18,8 @@ async fn settings_of_one_component_are_not_seen_by_another() {
         let seen = probe
             .run_one(
                 "query SELECT current_setting('application_name'), to_regclass('pg_temp.mine') \
-                 IS NULL, count(*) FROM pg_locks WHERE locktype = 'advisory'",
+                 IS NULL, count(*) FROM pg_locks \
+                 WHERE locktype = 'advisory' AND pid = pg_backend_pid()",
             )
             .await;
         assert_eq!(seen, "Str(\"\")|Boolean(true)|Int64(0)", "{marking}");

@@ -62,7 +62,8 @@ impl Probe {
     fn connections(&self, of: &str) -> String {
         self.asked(&format!(
             "SELECT count(*) FROM pg_stat_activity \
-             WHERE datname = current_database() AND pid <> pg_backend_pid() AND {of}"
+             WHERE datname = current_database() AND backend_type = 'client backend' \
+             AND pid <> pg_backend_pid() AND {of}"
         ))
     }
 }
