@@ -1,5 +1,7 @@
 //! Transactions, and what is left of them.
 
+use emporium_tests::app::until;
+
 use super::Probe;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -46,7 +48,9 @@ async fn a_trap_inside_a_transaction_leaves_the_pool_clean() {
         ])
         .await;
     assert_eq!(said, ["Int64(0)", "0", "0"]);
-    assert_eq!(probe.connections("state LIKE 'idle in transaction%'"), "0");
+    // The server learns of a connection that was closed in its own time.
+    let left = "state LIKE 'idle in transaction%'";
+    until(async || (probe.connections(left) == "0").then_some(())).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
