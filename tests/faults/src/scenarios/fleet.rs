@@ -46,7 +46,7 @@ async fn spread(setting: Setting) -> Result<Outcome> {
     let stage = Stage::open(setting, plan()).await?;
     // Everything at once, by one host: enough for all of them.
     let slow = Conduct::Slow {
-        ms: 50,
+        ms: setting.choose(1_000, 50),
         attempts: 1,
     };
     let count: u32 = setting.choose(600, 6_000);
@@ -106,7 +106,7 @@ async fn takeover(setting: Setting) -> Result<Outcome> {
         stage.fleet.start(0)?;
     }
     ensure!(
-        recovery < Duration::from_secs(15),
+        recovery < Duration::from_secs(25),
         "the leases of a dead host were kept for {recovery:?}"
     );
     stage.conclude_after(recovery).await
