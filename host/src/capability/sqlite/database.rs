@@ -191,10 +191,12 @@ impl Database {
     }
 
     fn checkpoint(&self, pages: i32) -> rusqlite::Result<()> {
-        let mode = if pages < LOG_PAGES_LIMIT {
-            "PASSIVE"
+        // Copying begins with the write lock, which it would never find free among
+        // those who hand it to each other.
+        let (mode, _hold) = if pages < LOG_PAGES_LIMIT {
+            ("PASSIVE", None)
         } else {
-            "RESTART"
+            ("RESTART", Some(self.turns().hold()))
         };
         let connection = Connection::open(&self.path)?;
         connection.busy_timeout(Duration::from_secs(1))?;

@@ -19,10 +19,15 @@ struct State {
     file: Option<File>,
     /// Whether a component of this host has the turn.
     taken: bool,
+    held: bool,
 }
 
 /// A turn, until it is dropped.
 pub(super) struct Turn(Arc<Turns>);
+
+/// What keeps the components of this host from beginning to write, until it is
+/// dropped.
+pub(super) struct Hold<'a>(&'a Turns);
 
 impl Turns {
     /// The turns of the database in the file at `database`.
@@ -40,6 +45,7 @@ impl Turns {
         Self(Mutex::new(State {
             file: opened.ok(),
             taken: false,
+            held: false,
         }))
     }
 
@@ -54,9 +60,18 @@ impl Turns {
         Some(Turn(Arc::clone(self)))
     }
 
-    /// Whether another host is to write next.
+    /// Have the components of this host wait, as for another.
+    pub(super) fn hold(&self) -> Hold<'_> {
+        self.state().held = true;
+        Hold(self)
+    }
+
+    /// Whether it is not for a component of this host to write next.
     pub(super) fn is_others(&self) -> bool {
         let state = self.state();
+        if state.held {
+            return true;
+        }
         let Some(file) = state.file.as_ref().filter(|_| !state.taken) else {
             return false;
         };
@@ -81,6 +96,12 @@ impl Drop for Turn {
     }
 }
 
+impl Drop for Hold<'_> {
+    fn drop(&mut self) {
+        self.0.state().held = false;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -100,6 +121,16 @@ mod tests {
         drop(turn);
         assert!(!one.is_others() && !other.is_others());
         assert!(other.take().is_some());
+    }
+
+    #[test]
+    fn a_host_that_is_held_waits_and_others_do_not() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (one, other) = (turns(&folder), turns(&folder));
+        let hold = one.hold();
+        assert!(one.is_others() && !other.is_others());
+        drop(hold);
+        assert!(!one.is_others());
     }
 
     #[test]
