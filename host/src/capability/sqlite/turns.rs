@@ -19,6 +19,7 @@ struct State {
     file: Option<File>,
     /// Whether a component of this host has the turn.
     taken: bool,
+    /// Whether this host is to write nothing just now.
     held: bool,
 }
 
