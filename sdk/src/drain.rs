@@ -6,14 +6,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use async_lock::{RwLock, RwLockUpgradableReadGuard, RwLockWriteGuard};
-use futures::future::{Either, join_all, select};
+use futures::future::{Either, FutureExt as _, join_all, select};
 use spin_sdk::time::sleep;
 
 use crate::{
     batch::handle_batch,
     consumer::{Received, Subscription, Verdict},
     deliveries::{self, Batch, Delivery, Lease},
+    solitude::{Alone, Place},
     unit::Unit,
     worker,
 };
@@ -21,14 +21,6 @@ use crate::{
 /// How long one wake may keep its handler busy. What is left then gets a wake of
 /// its own, so that a long backlog does not outlive the deadline of the host.
 const TIME_BUDGET: Duration = Duration::from_secs(10);
-
-/// Held by whoever handles something, of any subscription: an instance that is
-/// killed takes all of it along. One at a time claims, who may have to be alone
-/// with what it is handed.
-static HANDLING: RwLock<()> = RwLock::new(());
-
-type Turn = RwLockUpgradableReadGuard<'static, ()>;
-type Alone = RwLockWriteGuard<'static, ()>;
 
 /// Handle what is due of a subscription until nothing is, or the time is used up.
 ///
@@ -78,7 +70,7 @@ impl<H: AsyncFn(&Received) -> Result<Unit, Verdict>> Drain<'_, H> {
     async fn lane(&self) -> Result<(), deliveries::Error> {
         let mut has_begun = false;
         loop {
-            let turn = HANDLING.upgradable_read().await;
+            let place = Place::take().await;
             if self.is_nothing_due.get() && !has_begun {
                 return Ok(());
             }
@@ -93,9 +85,9 @@ impl<H: AsyncFn(&Received) -> Result<Unit, Verdict>> Drain<'_, H> {
                 self.wake().await;
             }
             if batch.suspect {
-                self.handle_alone(turn, batch.deliveries).await;
+                self.handle_alone(place, batch.deliveries).await;
             } else {
-                let _beside_others = RwLockUpgradableReadGuard::downgrade(turn);
+                let _beside_others = place.share();
                 self.handle(batch.deliveries).await;
             }
             if self.begun.elapsed() > TIME_BUDGET {
@@ -117,20 +109,19 @@ impl<H: AsyncFn(&Received) -> Result<Unit, Verdict>> Drain<'_, H> {
 
     /// Handle a suspect when nothing else is handled: what it might kill is done
     /// before, and the rest waits.
-    async fn handle_alone(&self, turn: Turn, suspect: Vec<Delivery>) {
+    async fn handle_alone(&self, place: Place, suspect: Vec<Delivery>) {
         let lease = suspect.iter().map(|delivery| delivery.lease).collect();
-        if let Some(_alone) = self.wait_for_others(turn, lease).await {
+        if let Some(_alone) = self.wait_for_others(place, lease).await {
             self.handle(suspect).await;
         }
     }
 
     /// Returns nothing if the lease is lost meanwhile.
-    async fn wait_for_others(&self, turn: Turn, lease: Vec<Lease>) -> Option<Alone> {
-        let turn = match RwLockUpgradableReadGuard::try_upgrade(turn) {
-            Ok(alone) => return Some(alone),
-            Err(turn) => turn,
-        };
-        let mut others = pin!(RwLockUpgradableReadGuard::upgrade(turn));
+    async fn wait_for_others(&self, place: Place, lease: Vec<Lease>) -> Option<Alone> {
+        let mut others = place.be_alone();
+        if let Some(alone) = others.as_mut().now_or_never() {
+            return Some(alone);
+        }
         loop {
             let pause = pin!(sleep(self.subscription.lease / 2));
             let alone = match select(others.as_mut(), pause).await {

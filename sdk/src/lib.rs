@@ -27,6 +27,7 @@ pub mod park;
 pub mod problem;
 mod refusals;
 pub mod service;
+mod solitude;
 pub mod trace;
 pub mod unit;
 pub mod upload;
