@@ -52,7 +52,7 @@ async fn run(setting: Setting, conduct: Conduct) -> Result<Outcome> {
         arguments: vec!["--handler-timeout", "2", "--max-memory", "64"],
     };
     let stage = Stage::open(setting, plan).await?;
-    for number in 1..=setting.choose(1, 4) {
+    for number in 1..=setting.choose(1, 3) {
         let entries: Vec<_> = (0..6)
             .map(|account| {
                 let entry = Entry::new(&format!("account-{account}"), number);
