@@ -7,7 +7,6 @@ use rusqlite::ErrorCode;
 use super::database::Link;
 use super::reply::{Bound, Sink, read};
 use super::statement::{Kind, Statement};
-use super::turns::Turns;
 use crate::bindings::spin::sqlite::sqlite::Error;
 
 /// How many instructions of SQLite's virtual machine a statement may keep the
@@ -31,7 +30,7 @@ pub(super) enum Ran {
     Done {
         writes: bool,
     },
-    /// It is another host's turn to write.
+    /// It is somebody else's turn to write.
     NotYet,
     /// It had no effect and must be executed aside.
     Left,
@@ -49,10 +48,10 @@ impl From<rusqlite::Error> for Failed {
     }
 }
 
-/// Execute a statement once.
+/// Execute a statement once; one that takes the lock, only if it `may_begin`.
 pub(super) fn run<S: Sink>(
     link: &Link,
-    turns: &Turns,
+    may_begin: impl FnOnce() -> bool,
     statement: &Statement,
     place: Place,
     commits_fast: bool,
@@ -70,7 +69,7 @@ pub(super) fn run<S: Sink>(
     };
     let writes = !prepared.readonly() && statement.kind != Kind::Begin;
     let takes_lock = !prepared.readonly() && connection.is_autocommit();
-    if takes_lock && turns.is_others() {
+    if takes_lock && !may_begin() {
         return Ok(Ran::NotYet);
     }
     let here = place == Place::Here;

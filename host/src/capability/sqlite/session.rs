@@ -35,6 +35,8 @@ pub(super) struct Session {
     commits_fast: bool,
     has_written: bool,
     has_inserted: bool,
+    /// Whether it is for this session to write next.
+    has_turn: bool,
 }
 
 impl Session {
@@ -49,6 +51,7 @@ impl Session {
             commits_fast: false,
             has_written: false,
             has_inserted: false,
+            has_turn: false,
         };
         session.look_at_durability();
         Ok(session)
@@ -83,6 +86,7 @@ impl Session {
         let mut wait = Wait::new(session.busy_timeout);
         loop {
             let mut sink = Gathered::default();
+            session.heed(&wait);
             let mut attempt = session.attempt(&statement, Place::Here, &mut sink)?;
             if matches!(attempt, Attempt::Left) {
                 sink = Gathered::default();
@@ -105,6 +109,11 @@ impl Session {
 
     pub(super) fn wait(&self) -> Wait {
         Wait::new(self.busy_timeout)
+    }
+
+    /// Have the next attempt use the turn of who waits, if it has one.
+    pub(super) fn heed(&mut self, wait: &Wait) {
+        self.has_turn = wait.has_turn();
     }
 
     pub(super) fn database(&self) -> &Arc<Database> {
@@ -148,8 +157,8 @@ impl Session {
             return Err(Error::InvalidConnection);
         };
         let began = !link.connection.is_autocommit();
-        let turns = self.database.turns();
-        let ran = run(link, turns, statement, place, self.commits_fast, sink);
+        let may_begin = || self.has_turn || !self.database.turns().is_others();
+        let ran = run(link, may_begin, statement, place, self.commits_fast, sink);
         let ended = began && link.connection.is_autocommit();
         if here && link.guard.executed() >= SHORT {
             self.database.note_slow(&statement.sql);

@@ -26,6 +26,7 @@ pub(super) async fn execute(
     let mut wait = session.wait();
     loop {
         let mut sink = Small::default();
+        session.heed(&wait);
         let mut attempt = session.attempt(&statement, Place::Here, &mut sink)?;
         let mut reply = sink.0.into_reply();
         if matches!(attempt, Attempt::Left) {

@@ -4,7 +4,9 @@
 //! pause. Another can only look at it now and then, and could look for a long
 //! time without ever finding it free. One that has waited long therefore locks a
 //! file next to the database, and until it has the write lock too, the others
-//! begin nothing that needs it. The lock of the file ends with its process.
+//! begin nothing that needs it. Nor do the other components of its own host, which
+//! would keep it, and all hosts with it, waiting. The lock of the file ends with its
+//! process.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
@@ -67,13 +69,14 @@ impl Turns {
         Hold(self)
     }
 
-    /// Whether it is not for a component of this host to write next.
+    /// Whether it is for somebody else to write next than a component without a
+    /// turn.
     pub(super) fn is_others(&self) -> bool {
         let state = self.state();
-        if state.held {
+        if state.held || state.taken {
             return true;
         }
-        let Some(file) = state.file.as_ref().filter(|_| !state.taken) else {
+        let Some(file) = &state.file else {
             return false;
         };
         let looked = file.try_lock_shared();
@@ -117,7 +120,7 @@ mod tests {
         let (one, other) = (turns(&folder), turns(&folder));
         assert!(!one.is_others() && !other.is_others());
         let turn = one.take().expect("the turn");
-        assert!(!one.is_others() && other.is_others());
+        assert!(one.is_others() && other.is_others());
         assert!(one.take().is_none() && other.take().is_none());
         drop(turn);
         assert!(!one.is_others() && !other.is_others());

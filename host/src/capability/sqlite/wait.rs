@@ -33,6 +33,11 @@ impl Wait {
         }
     }
 
+    /// Whether who waits is to write next.
+    pub(super) fn has_turn(&self) -> bool {
+        self.turn.is_some()
+    }
+
     /// Wait a while, or fail with `error` if it has been long enough.
     pub(super) async fn or(&mut self, error: Error, database: &Database) -> Result<(), Error> {
         let waited = self.started.elapsed();
