@@ -95,9 +95,8 @@ impl Upstream {
     }
 
     /// All that is there.
-    pub fn paths(&self) -> impl Iterator<Item = String> {
-        let paths: Vec<String> = self.state().resources.keys().cloned().collect();
-        paths.into_iter()
+    pub fn paths(&self) -> Vec<String> {
+        self.state().resources.keys().cloned().collect()
     }
 
     /// What `path` is answered with.
