@@ -21,8 +21,8 @@ pub fn lease_ran_out(attempt: u32) -> String {
 }
 
 /// Why a subscription pauses by itself.
-pub fn deaths_in_a_row(deaths: u64) -> String {
-    format!("{deaths} deaths in a row")
+pub fn too_many_deaths(deaths: u64, settled: u64) -> String {
+    format!("{deaths} deliveries used up their attempts while {settled} were settled")
 }
 
 #[cfg(test)]

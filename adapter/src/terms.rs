@@ -1,6 +1,13 @@
 //! The terms under which a subscription is served: its policy, as it is stored.
 
-use crate::bindings::deliveries::{AfterDeath, Policy};
+use crate::bindings::deliveries::{AfterDeath, DuringRetry, Policy};
+
+/// How much longer each wait between attempts is than the one before. With 4,
+/// eight attempts that begin within a tenth of a second last for minutes.
+pub const GROWTH: u64 = 4;
+
+/// The window of the circuit breaker: deaths and settlements are compared over it.
+pub const PAUSE_WINDOW_MS: u64 = 60_000;
 
 /// A policy, as it is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -8,6 +15,9 @@ pub struct Terms {
     pub max_attempts: u32,
     pub backoff_base_ms: u64,
     pub backoff_cap_ms: u64,
+    /// Whether a delivery that waits for its next attempt holds its key.
+    pub retry_blocks: bool,
+    /// Whether a dead delivery holds its key.
     pub blocks: bool,
     pub pause_after: u32,
     pub pause_ms: u64,
@@ -21,6 +31,7 @@ impl From<Policy> for Terms {
             max_attempts: policy.max_attempts.min(i32::MAX as u32),
             backoff_base_ms: storable(policy.backoff_base_ms),
             backoff_cap_ms: storable(policy.backoff_cap_ms),
+            retry_blocks: matches!(policy.during_retry, DuringRetry::Block),
             blocks: matches!(policy.after_death, AfterDeath::Block),
             pause_after: policy.pause_after.min(i32::MAX as u32),
             pause_ms: storable(policy.pause_ms),
@@ -34,6 +45,11 @@ impl From<Terms> for Policy {
             max_attempts: terms.max_attempts,
             backoff_base_ms: terms.backoff_base_ms,
             backoff_cap_ms: terms.backoff_cap_ms,
+            during_retry: if terms.retry_blocks {
+                DuringRetry::Block
+            } else {
+                DuringRetry::Proceed
+            },
             after_death: if terms.blocks {
                 AfterDeath::Block
             } else {
@@ -53,17 +69,18 @@ impl Terms {
 
     /// The same, spread by `spread`, which is from -1 to 1.
     fn spread_backoff_ms(&self, failed: u32, spread: f64) -> u64 {
-        let doublings = failed.saturating_sub(1).min(63);
+        let growth = GROWTH.saturating_pow(failed.saturating_sub(1));
         let wait = self
             .backoff_base_ms
-            .saturating_mul(1 << doublings)
+            .saturating_mul(growth)
             .min(self.backoff_cap_ms);
         (wait as f64 * (1.0 + spread.clamp(-1.0, 1.0) / 4.0)).round() as u64
     }
 
-    /// Whether a subscription pauses that has seen so many deaths in a row.
-    pub fn pauses_after(&self, deaths: u64) -> bool {
-        self.pause_after > 0 && deaths >= u64::from(self.pause_after)
+    /// Whether a subscription pauses in whose window so many deliveries used up
+    /// their attempts, and so many were settled.
+    pub fn pauses_after(&self, deaths: u64, settled: u64) -> bool {
+        self.pause_after > 0 && deaths >= u64::from(self.pause_after) && deaths >= settled
     }
 }
 
@@ -75,15 +92,16 @@ mod tests {
         max_attempts: 5,
         backoff_base_ms: 100,
         backoff_cap_ms: 1000,
+        retry_blocks: true,
         blocks: false,
         pause_after: 0,
         pause_ms: 0,
     };
 
     #[test]
-    fn the_wait_doubles_up_to_its_cap() {
-        let waits = [1, 2, 3, 4, 5, u32::MAX].map(|failed| TERMS.spread_backoff_ms(failed, 0.0));
-        assert_eq!(waits, [100, 200, 400, 800, 1000, 1000]);
+    fn the_wait_grows_fourfold_up_to_its_cap() {
+        let waits = [1, 2, 3, u32::MAX].map(|failed| TERMS.spread_backoff_ms(failed, 0.0));
+        assert_eq!(waits, [100, 400, 1000, 1000]);
     }
 
     #[test]
@@ -106,14 +124,15 @@ mod tests {
 
     #[test]
     fn nothing_pauses_after_no_deaths() {
-        assert!(!TERMS.pauses_after(u64::MAX));
+        assert!(!TERMS.pauses_after(u64::MAX, 0));
         let careful = Terms {
             pause_after: 2,
             ..TERMS
         };
         assert_eq!(
-            [1, 2, 3].map(|deaths| careful.pauses_after(deaths)),
-            [false, true, true]
+            [(1, 0), (2, 0), (3, 3), (3, 4)]
+                .map(|(deaths, settled)| careful.pauses_after(deaths, settled)),
+            [false, true, true, false]
         );
     }
 }

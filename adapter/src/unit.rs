@@ -15,6 +15,7 @@ use crate::{
 /// the others waiting.
 const MOST_WRITES: usize = 1000;
 const MOST_EVENTS: usize = 1000;
+const MOST_SETTLED: usize = 1000;
 
 const LARGEST_VALUE: usize = 1 << 20;
 const MOST_ENTRIES: usize = 64;
@@ -29,6 +30,14 @@ pub fn check(unit: &Unit) -> Result<(), CommitError> {
     }
     within("writes of the unit", unit.writes.len(), MOST_WRITES)?;
     within("events of the unit", unit.events.len(), MOST_EVENTS)?;
+    let settled = unit.settles.iter();
+    let settled = settled.map(|settlement| 1 + settlement.followers.len());
+    within(
+        "deliveries that the unit settles",
+        settled.sum(),
+        MOST_SETTLED,
+    )?;
+    check_settled(unit)?;
     let mut written = HashSet::new();
     for write in &unit.writes {
         check_write(write)?;
@@ -39,6 +48,21 @@ pub fn check(unit: &Unit) -> Result<(), CommitError> {
         }
     }
     unit.events.iter().try_for_each(check_event)
+}
+
+fn check_settled(unit: &Unit) -> Result<(), CommitError> {
+    let mut settled = HashSet::new();
+    let deliveries = unit.settles.iter().flat_map(|settlement| {
+        let first = std::iter::once(settlement.lease.delivery);
+        first.chain(settlement.followers.iter().copied())
+    });
+    for delivery in deliveries {
+        if !settled.insert(delivery) {
+            let twice = format!("delivery {delivery} is settled twice");
+            return Err(CommitError::InvalidUnit(twice));
+        }
+    }
+    Ok(())
 }
 
 /// The collection and key that a write concerns.

@@ -11,7 +11,7 @@ use crate::{
     unit::Unit,
 };
 pub use crate::{
-    deliveries::{AfterDeath, Policy},
+    deliveries::{AfterDeath, DuringRetry, Policy},
     drain::{drain, drain_in_lanes},
     verdict::Verdict,
 };
@@ -45,6 +45,7 @@ impl Subscription {
                 max_attempts: 8,
                 backoff_base_ms: 1_000,
                 backoff_cap_ms: 300_000,
+                during_retry: DuringRetry::Block,
                 after_death: AfterDeath::Proceed,
                 pause_after: 20,
                 pause_ms: 60_000,

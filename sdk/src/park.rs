@@ -306,7 +306,7 @@ mod tests {
                     expected: journal::Expectation::Version(3),
                 })],
                 events: Vec::new(),
-                settles: None,
+                settles: Vec::new(),
             },
         };
         let bytes = rmp_serde::to_vec_named(&parked).unwrap_or_default();

@@ -46,7 +46,7 @@ impl Unit {
                 id: None,
                 writes: Vec::new(),
                 events: Vec::new(),
-                settles: None,
+                settles: Vec::new(),
             },
         }
     }
@@ -124,7 +124,10 @@ impl Unit {
 
     /// The unit as the contract has it, settling `lease`.
     pub(crate) fn settling(mut self, lease: crate::deliveries::Lease) -> journal::Unit {
-        self.inner.settles = Some(lease);
+        self.inner.settles = vec![journal::Settlement {
+            lease,
+            followers: Vec::new(),
+        }];
         self.inner
     }
 

@@ -35,9 +35,11 @@ pub use bindings::{
         blobs, dead_letters, deliveries, documents, journal, maintenance, workers,
     },
 };
-use deliveries::{AfterDeath, Batch, Burial, Fate, Lease, Policy, Return, Subscription};
+use deliveries::{
+    AfterDeath, Batch, Burial, DuringRetry, Fate, Lease, Policy, Return, Subscription,
+};
 use documents::{Document, Order, Page, Query, Selection};
-use journal::{CommitError, Event, Expectation, Put, Receipt, Removal, Unit, Write};
+use journal::{CommitError, Event, Expectation, Put, Receipt, Removal, Settlement, Unit, Write};
 use workers::{Sighting, Worker};
 
 /// Where the wakes go: the server inside the host.

@@ -91,7 +91,7 @@ fn first_failure(health: &Value) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use emporium_sdk::{
-        deliveries::{AfterDeath, Policy, Subscription},
+        deliveries::{AfterDeath, DuringRetry, Policy, Subscription},
         maintenance::Histogram,
     };
 
@@ -106,6 +106,7 @@ mod tests {
                     max_attempts: 1,
                     backoff_base_ms: 1,
                     backoff_cap_ms: 1,
+                    during_retry: DuringRetry::Block,
                     after_death: AfterDeath::Proceed,
                     pause_after: 0,
                     pause_ms: 0,
@@ -121,6 +122,7 @@ mod tests {
             latency: Histogram {
                 counts: Vec::new(),
                 sum_ms: 0,
+                longest_ms: 0,
             },
             paused: None,
         }

@@ -3,7 +3,7 @@
 use axum::Json;
 use emporium_sdk::{
     admin::Admin,
-    deliveries::{AfterDeath, Policy},
+    deliveries::{AfterDeath, DuringRetry, Policy},
     extract::{Json as Body, Path},
     maintenance::{self, Suspension},
     problem::Problem,
@@ -44,9 +44,14 @@ struct PolicyView {
     max_attempts: u32,
     backoff_base_ms: u64,
     backoff_cap_ms: u64,
+    /// What becomes of an ordering key while one of its deliveries waits for
+    /// its next attempt: `proceed` or `block`.
+    during_retry: &'static str,
+    /// What becomes of an ordering key when one of its deliveries dies:
     /// `proceed` or `block`.
     after_death: &'static str,
-    /// So many deaths in a row begin a pause; 0 is never.
+    /// So many deaths within a minute begin a pause, unless more deliveries were
+    /// settled in it; 0 is never.
     pause_after: u32,
     pause_ms: u64,
 }
@@ -99,6 +104,10 @@ impl From<Policy> for PolicyView {
             max_attempts: policy.max_attempts,
             backoff_base_ms: policy.backoff_base_ms,
             backoff_cap_ms: policy.backoff_cap_ms,
+            during_retry: match policy.during_retry {
+                DuringRetry::Proceed => "proceed",
+                DuringRetry::Block => "block",
+            },
             after_death: match policy.after_death {
                 AfterDeath::Proceed => "proceed",
                 AfterDeath::Block => "block",

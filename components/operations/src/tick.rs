@@ -35,6 +35,9 @@ pub(crate) struct Announcement {
 pub(crate) struct Ticked {
     /// The topics that had work.
     woken: Vec<String>,
+    /// When something else falls due, in milliseconds from now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_due_in_ms: Option<u64>,
     /// Present if writes were parked.
     #[serde(skip_serializing_if = "Option::is_none")]
     parked: Option<ParkedReplay>,
@@ -54,6 +57,8 @@ struct ParkedReplay {
 #[derive(Debug, Default, Serialize, ToSchema)]
 struct SweptView {
     events: u64,
+    /// Of subscriptions that were forgotten.
+    deliveries: u64,
     blobs: u64,
     removals: u64,
     units: u64,
@@ -73,11 +78,12 @@ pub(crate) async fn tick(
     if let Some(Body(announcement)) = announcement {
         workers::announce(announcement.worker.into_wit(), announcement.for_ms).await?;
     }
-    let woken = maintenance::wake_due().await?;
+    let due = maintenance::wake_due().await?;
     let parked = replay_parked().await?;
     let swept = sweep_if_due().await?;
     Ok(Json(Ticked {
-        woken,
+        woken: due.topics,
+        next_due_in_ms: due.next_in_ms,
         parked,
         swept,
     }))
@@ -106,14 +112,15 @@ async fn sweep_if_due() -> Result<Option<SweptView>, Problem> {
     let mut total = SweptView::default();
     loop {
         let swept = maintenance::sweep(retention).await?;
-        if swept.events + swept.blobs + swept.removals + swept.units == 0 {
-            SWEPT_MINUTE.store(minute, Ordering::Relaxed);
-            return Ok(Some(total));
-        }
         total.events += swept.events;
+        total.deliveries += swept.deliveries;
         total.blobs += swept.blobs;
         total.removals += swept.removals;
         total.units += swept.units;
+        if !swept.more {
+            SWEPT_MINUTE.store(minute, Ordering::Relaxed);
+            return Ok(Some(total));
+        }
         if begun.elapsed() > SWEEP_BUDGET {
             return Ok(Some(total));
         }

@@ -256,7 +256,7 @@ mod tests {
             id: None,
             writes: Vec::new(),
             events: Vec::new(),
-            settles: None,
+            settles: Vec::new(),
         }
     }
 

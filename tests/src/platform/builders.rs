@@ -65,7 +65,7 @@ pub fn nothing() -> Unit {
         id: None,
         writes: Vec::new(),
         events: Vec::new(),
-        settles: None,
+        settles: Vec::new(),
     }
 }
 
@@ -91,10 +91,18 @@ pub fn publishes(events: impl IntoIterator<Item = Event>) -> Unit {
     }
 }
 
+/// The settlement of one delivery without followers.
+pub fn settlement(lease: Lease) -> Vec<Settlement> {
+    vec![Settlement {
+        lease,
+        followers: Vec::new(),
+    }]
+}
+
 /// A unit that does nothing but end a delivery.
 pub fn settles(lease: Lease) -> Unit {
     Unit {
-        settles: Some(lease),
+        settles: settlement(lease),
         ..nothing()
     }
 }
@@ -108,6 +116,7 @@ pub fn subscription(service: &str, topic: &str) -> Subscription {
             max_attempts: 3,
             backoff_base_ms: 1000,
             backoff_cap_ms: 60_000,
+            during_retry: DuringRetry::Block,
             after_death: AfterDeath::Proceed,
             pause_after: 0,
             pause_ms: 0,

@@ -76,8 +76,10 @@ verbs! {
     ) -> Result<bool, maintenance::Error>;
     emporium_platform_maintenance: resume_one = call_resume(service: String, topic: String)
         -> Result<bool, maintenance::Error>;
-    emporium_platform_maintenance: wake_due = call_wake_due()
-        -> Result<Vec<String>, maintenance::Error>;
+    emporium_platform_maintenance: forget_one = call_forget(service: String, topic: String)
+        -> Result<bool, maintenance::Error>;
+    emporium_platform_maintenance: due = call_wake_due()
+        -> Result<maintenance::Due, maintenance::Error>;
     emporium_platform_maintenance: sweep = call_sweep(retention: maintenance::Retention)
         -> Result<maintenance::Swept, maintenance::Error>;
     emporium_platform_workers: announce_for = call_announce(worker: Worker, for_ms: u32)
@@ -124,6 +126,11 @@ impl Instance {
             .expect("a document can be read");
         let document = document.unwrap_or_else(|| panic!("there is no {key:?} in {collection:?}"));
         String::from_utf8(document.value).expect("JSON is UTF-8")
+    }
+
+    /// Wake what is due. Returns the topics.
+    pub async fn wake_due(&mut self) -> Result<Vec<String>, maintenance::Error> {
+        Ok(self.due().await?.topics)
     }
 
     pub async fn commit_one(&mut self, unit: Unit) -> Result<Receipt, CommitError> {

@@ -38,7 +38,7 @@ async fn handling(instance: &mut Instance, delivery: &Delivery) -> Unit {
         ..put("logs", key, &entries)
     };
     Unit {
-        settles: Some(delivery.lease),
+        settles: settlement(delivery.lease),
         ..puts([effect])
     }
 }

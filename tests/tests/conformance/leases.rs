@@ -19,7 +19,7 @@ conformance! {
     async fn a_delivery_is_settled_with_the_effects_of_its_unit(platform) {
         let mut instance = platform.instance().await;
         let lease = leased(&mut instance).await;
-        let unit = Unit { settles: Some(lease), ..puts([put("things", "a", "1")]) };
+        let unit = Unit { settles: settlement(lease), ..puts([put("things", "a", "1")]) };
         instance.committed(unit.clone()).await;
         assert_eq!(instance.commit_one(unit).await, Err(CommitError::LeaseLost));
         let document = instance.get("things", "a").await.expect("read").expect("there");
@@ -35,7 +35,7 @@ conformance! {
             expected: journal::Expectation::Absent,
             ..put("things", "a", "1")
         };
-        let unit = Unit { settles: Some(lease), ..puts([absent]) };
+        let unit = Unit { settles: settlement(lease), ..puts([absent]) };
         instance.committed(unit.clone()).await;
         assert_eq!(instance.commit_one(unit).await, Err(CommitError::LeaseLost));
     }
@@ -47,7 +47,7 @@ conformance! {
             expected: journal::Expectation::Version(9),
             ..put("things", "a", "1")
         };
-        let unit = Unit { settles: Some(lease), ..puts([conflicting]) };
+        let unit = Unit { settles: settlement(lease), ..puts([conflicting]) };
         let refused = instance.commit_one(unit).await;
         assert!(matches!(refused, Err(CommitError::Conflict(_))), "{refused:?}");
         instance.committed(settles(lease)).await;

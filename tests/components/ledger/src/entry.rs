@@ -28,7 +28,7 @@ pub(crate) async fn publish(entries: &[Entry]) -> Result<(), CommitError> {
         id: None,
         writes: Vec::new(),
         events,
-        settles: None,
+        settles: Vec::new(),
     };
     match journal::commit(vec![unit]).await.pop() {
         Some(committed) => committed.map(drop),

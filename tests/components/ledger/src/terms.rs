@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use emporium_sdk::consumer::{AfterDeath, Policy, Subscription};
+use emporium_sdk::consumer::{AfterDeath, DuringRetry, Policy, Subscription};
 use spin_sdk::variables;
 
 use crate::SERVICE;
@@ -17,6 +17,7 @@ pub(crate) async fn subscription() -> Subscription {
             max_attempts: number("max_attempts").await.unwrap_or(8),
             backoff_base_ms: 50,
             backoff_cap_ms: 1_000,
+            during_retry: DuringRetry::Block,
             after_death: AfterDeath::Proceed,
             pause_after: 0,
             pause_ms: 0,

@@ -9,7 +9,7 @@ use axum::{
     routing::{get, post, put},
 };
 use emporium_sdk::{
-    consumer::{AfterDeath, Policy, Received, Subscription, Verdict, drain},
+    consumer::{AfterDeath, DuringRetry, Policy, Received, Subscription, Verdict, drain},
     deliveries,
     document::{self, Document, Listing, Order, Selection},
     event::Message,
@@ -31,6 +31,7 @@ const TRIALS: Subscription = Subscription {
         max_attempts: 3,
         backoff_base_ms: 20,
         backoff_cap_ms: 100,
+        during_retry: DuringRetry::Block,
         after_death: AfterDeath::Proceed,
         pause_after: 20,
         pause_ms: 60_000,
