@@ -103,7 +103,7 @@ async fn a_sweep_looks_no_further_than_it_has_to(platform: &Platform) {
         SELECT coalesce(sum(idx_tup_fetch), 0) + coalesce(sum(seq_tup_read), 0)
         FROM pg_stat_user_tables WHERE schemaname = 'emporium' AND relname = 'events'";
     let before = last_number(url, read);
-    let sweep = "SELECT events FROM emporium_1.sweep(86400000, 86400000, 86400000, 86400000);
+    let sweep = "SELECT events FROM emporium_2.sweep(86400000, 86400000, 86400000, 86400000);
         SELECT pg_stat_force_next_flush()";
     Postgres::shared().query(url, sweep);
     let after = last_number(url, read);
