@@ -1,4 +1,5 @@
-//! Who comes next when a delivery leaves its ordering key, and how one dies.
+//! Who has an ordering key: who comes next when a delivery leaves it, and how one
+//! dies.
 
 use emporium_adapter::{Failure, Terms, reason::shorten};
 
@@ -13,6 +14,13 @@ const PROMOTE: &str = "UPDATE deliveries SET state = 1 WHERE id = (
         WHERE subscription = ?1 AND subject = ?2 AND state = 4
         ORDER BY event LIMIT 1
     )";
+const TAKE_KEY: &str = "UPDATE deliveries SET state = iif(EXISTS (
+        SELECT 1 FROM deliveries AS holder
+        WHERE holder.subscription = deliveries.subscription
+            AND holder.subject = deliveries.subject
+            AND holder.subject IS NOT NULL AND holder.state BETWEEN 1 AND 3
+    ), 4, 1) WHERE id = ?1";
+const REMOVE: &str = "DELETE FROM deliveries WHERE id = ?1";
 const DIE: &str = "UPDATE deliveries
     SET state = iif(?2 AND subject IS NOT NULL, 3, 5), died_ms = ?3, reason = ?4
     WHERE id = ?1";
@@ -29,6 +37,20 @@ pub(crate) fn promote(
     }
 }
 
+/// Give a delivery that has none its key, or let it wait for the key.
+pub(crate) fn take_key(connection: &Connection, delivery: u64) -> Result<(), Failure> {
+    connection.execute(TAKE_KEY, &[integer(delivery)])
+}
+
+/// Why a delivery dies.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Cause {
+    /// Its attempts are used up, which may pause the subscription.
+    Exhaustion,
+    /// Its consumer gave it up: the event is to blame.
+    Burial,
+}
+
 /// A delivery that is held by a lease, or was.
 pub(crate) struct Dying<'a> {
     pub(crate) delivery: u64,
@@ -42,6 +64,7 @@ impl Dying<'_> {
     pub(crate) fn die(
         &self,
         connection: &Connection,
+        cause: Cause,
         reason: &str,
         now: u64,
     ) -> Result<bool, Failure> {
@@ -57,6 +80,17 @@ impl Dying<'_> {
         if !self.terms.blocks {
             promote(connection, self.subscription, self.subject)?;
         }
-        pauses::count_death(connection, self.subscription, self.terms, now)
+        match cause {
+            Cause::Exhaustion => {
+                pauses::count_death(connection, self.subscription, self.terms, now)
+            }
+            Cause::Burial => Ok(false),
+        }
+    }
+
+    /// Remove it: nothing is known of its event.
+    pub(crate) fn remove(&self, connection: &Connection) -> Result<(), Failure> {
+        connection.execute(REMOVE, &[integer(self.delivery)])?;
+        promote(connection, self.subscription, self.subject)
     }
 }
