@@ -146,6 +146,7 @@ pub(crate) async fn pause(
     Path((service, topic)): Path<(String, String)>,
     pause: Option<Body<Pause>>,
 ) -> Result<StatusCode, Problem> {
+    check_names(&service, &topic)?;
     let Body(pause) = pause.unwrap_or(Body(Pause::default()));
     match maintenance::pause(service, topic, pause.for_ms).await? {
         true => Ok(StatusCode::NO_CONTENT),
@@ -163,8 +164,19 @@ pub(crate) async fn forget(
     _: Admin,
     Path((service, topic)): Path<(String, String)>,
 ) -> Result<StatusCode, Problem> {
+    check_names(&service, &topic)?;
     match maintenance::forget(service, topic).await? {
         true => Ok(StatusCode::NO_CONTENT),
+        false => Err(no_such_subscription()),
+    }
+}
+
+/// Refuse what cannot be the name of anything, and what not every database takes as
+/// text.
+fn check_names(service: &str, topic: &str) -> Result<(), Problem> {
+    let is_name = |name: &str| !name.contains(char::is_control);
+    match is_name(service) && is_name(topic) {
+        true => Ok(()),
         false => Err(no_such_subscription()),
     }
 }
@@ -184,6 +196,9 @@ pub(crate) async fn resume(
     _: Admin,
     Path((service, topic)): Path<(String, String)>,
 ) -> Result<Json<Resumed>, Problem> {
-    let resumed = maintenance::resume(service, topic).await?;
+    let resumed = match check_names(&service, &topic) {
+        Ok(()) => maintenance::resume(service, topic).await?,
+        Err(_) => false,
+    };
     Ok(Json(Resumed { resumed }))
 }
