@@ -20,7 +20,7 @@ use crate::{
     pauses,
     row::{integer, json, optional_text, text},
     subscriptions::{read_terms, replace_terms, subscribe},
-    succession::Cause,
+    succession::{Cause, take_keys},
     verdicts::count_retried,
 };
 
@@ -29,7 +29,8 @@ const FIND: &str = "SELECT
         s.max_attempts, s.backoff_base_ms, s.backoff_cap_ms, s.retry_blocks, s.blocks,
         s.pause_after, s.pause_ms,
         s.paused_ms, s.paused_until_ms, s.pause_reason,
-        (SELECT min(d.due_ms) FROM deliveries AS d WHERE d.subscription = s.id AND d.state <= 2)
+        (SELECT min(d.due_ms) FROM deliveries AS d WHERE d.subscription = s.id AND d.state <= 2),
+        (SELECT min(d.due_ms) FROM deliveries AS d WHERE d.subscription = s.id AND d.state = 0)
     FROM topics AS t JOIN subscriptions AS s ON s.topic = t.id
     WHERE t.name = ?1 AND s.service = ?2";
 
@@ -49,6 +50,8 @@ struct Found {
     paused: Option<Suspension>,
     /// When the first delivery falls due, or did.
     next_due: Option<u64>,
+    /// The same, of those that gave up their keys.
+    next_returned: Option<u64>,
 }
 
 /// Until when who holds the leases of a claim.
@@ -88,7 +91,12 @@ pub(crate) fn claim(
         let id = match found {
             None => subscribe(&connection, subscription, terms, now)?,
             Some(found) => match found.without_work(now) {
-                None => found.id,
+                None => {
+                    if found.next_returned.is_some_and(|due| due <= now) {
+                        take_keys(&connection, found.id, now)?;
+                    }
+                    found.id
+                }
                 Some(batch) => return Ok(batch),
             },
         };
@@ -125,6 +133,7 @@ fn find(
         terms: read_terms(&mut row)?,
         paused: pauses::read(&mut row, now)?,
         next_due: row.optional_unsigned()?,
+        next_returned: row.optional_unsigned()?,
     }))
 }
 

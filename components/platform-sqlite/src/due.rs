@@ -5,13 +5,13 @@ use emporium_adapter::{Failure, Terms};
 use crate::{
     connection::Connection,
     row::{Row, integer},
-    succession::{Dying, take_key},
+    succession::Dying,
 };
 
 /// The columns are those that `Found::read` takes. Only a delivery that was never
 /// tried leads others.
 const DUE: &str = "SELECT
-        d.id, d.subject, d.state, d.attempt, d.forgiven, d.followers_until,
+        d.id, d.subject, d.state = 2, d.attempt, d.forgiven, d.followers_until,
         d.attempt = 0 AND EXISTS (
             SELECT 1 FROM deliveries AS w
             WHERE w.subscription = d.subscription AND w.subject = d.subject AND w.state = 4
@@ -22,7 +22,7 @@ const DUE: &str = "SELECT
         ),
         e.id, e.kind, e.envelope
     FROM deliveries AS d LEFT JOIN events AS e ON e.sequence = d.event
-    WHERE d.subscription = ?1 AND d.state <= 2 AND d.due_ms <= ?2
+    WHERE d.subscription = ?1 AND d.state <= 2 AND d.due_ms <= ?2 AND d.state <> 0
     ORDER BY d.due_ms, d.id LIMIT ?3 OFFSET ?4";
 
 /// What may be handed out of a subscription at a moment.
@@ -53,18 +53,15 @@ pub(crate) struct Due {
 /// What a row turns out to be.
 enum Found {
     Due(Due),
-    /// It has no key yet.
-    Returned(u64),
     /// There is no such event.
-    Eventless(u64, Option<String>),
+    Eventless {
+        delivery: u64,
+        subject: Option<String>,
+    },
 }
 
 impl Queue<'_> {
-    /// Read so many, after so many others.
-    ///
-    /// What cannot be handed out as it is, is put in order first: one that was
-    /// returned without its key takes it or waits for it, and one without an event,
-    /// as an older adapter may have left it, goes.
+    /// Read so many, after so many others. One without an event goes.
     pub(crate) fn read(&self, limit: usize, offset: usize) -> Result<Vec<Due>, Failure> {
         let wanted = [
             integer(self.subscription),
@@ -74,29 +71,20 @@ impl Queue<'_> {
         ];
         loop {
             let mut due = Vec::new();
-            let mut in_order = true;
+            let mut complete = true;
             for row in self.connection.rows(DUE, &wanted)? {
                 match Found::read(row)? {
                     Found::Due(found) => due.push(found),
-                    found => {
-                        in_order = false;
-                        self.put_in_order(found)?;
+                    Found::Eventless { delivery, subject } => {
+                        complete = false;
+                        self.dying(delivery, subject.as_deref())
+                            .remove(self.connection)?;
                     }
                 }
             }
-            if in_order {
+            if complete {
                 return Ok(due);
             }
-        }
-    }
-
-    fn put_in_order(&self, found: Found) -> Result<(), Failure> {
-        match found {
-            Found::Due(_) => Ok(()),
-            Found::Returned(delivery) => take_key(self.connection, delivery),
-            Found::Eventless(delivery, subject) => self
-                .dying(delivery, subject.as_deref())
-                .remove(self.connection),
         }
     }
 
@@ -113,20 +101,17 @@ impl Queue<'_> {
 impl Found {
     fn read(mut row: Row) -> Result<Self, Failure> {
         let (delivery, subject) = (row.unsigned()?, row.optional_text()?);
-        let state = row.integer()?;
+        let ran_out = row.flag()?;
         let (attempt, forgiven) = (row.unsigned()?, row.unsigned()?);
         let followers_until = row.optional_integer()?;
         let leads = row.flag()?;
         let Some(event_id) = row.optional_text()? else {
-            return Ok(Self::Eventless(delivery, subject));
+            return Ok(Self::Eventless { delivery, subject });
         };
-        if state == 0 {
-            return Ok(Self::Returned(delivery));
-        }
         Ok(Self::Due(Due {
             delivery,
             subject,
-            ran_out: state == 2,
+            ran_out,
             attempt,
             forgiven,
             followers_until,

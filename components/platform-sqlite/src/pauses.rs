@@ -17,8 +17,11 @@ const FIND: &str = "SELECT s.id, s.paused_ms, s.paused_until_ms, s.pause_reason
     WHERE t.name = ?1 AND s.service = ?2";
 const PAUSE: &str = "UPDATE subscriptions
     SET paused_ms = ?2, paused_until_ms = ?3, pause_reason = ?4 WHERE id = ?1";
+/// Whoever resumes a subscription has mended what failed: the breaker is closed.
 const RESUME: &str = "UPDATE subscriptions
-    SET paused_ms = NULL, paused_until_ms = NULL, pause_reason = NULL WHERE id = ?1";
+    SET paused_ms = NULL, paused_until_ms = NULL, pause_reason = NULL,
+        half_open = 0, window_since_ms = 0
+    WHERE id = ?1";
 
 /// While the breaker is half open, the window is that of the latest pause.
 const COUNT_DEATH: &str = "UPDATE subscriptions
@@ -63,11 +66,8 @@ pub(crate) fn resume(service: &str, topic: &str, now: u64) -> Result<bool, Failu
             return Ok(false);
         };
         let subscription = row.integer()?;
-        let paused = read(&mut row, now)?.is_some();
-        if paused {
-            connection.execute(RESUME, &[integer(subscription)])?;
-        }
-        Ok(paused)
+        connection.execute(RESUME, &[integer(subscription)])?;
+        Ok(read(&mut row, now)?.is_some())
     })
 }
 

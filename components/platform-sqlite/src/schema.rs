@@ -251,6 +251,7 @@ const V3: &[&str] = &[
     "DROP INDEX deliveries_holding",
     "CREATE UNIQUE INDEX deliveries_holding ON deliveries (subscription, subject)
         WHERE subject IS NOT NULL AND state BETWEEN 1 AND 3",
+    "CREATE INDEX deliveries_returned ON deliveries (subscription, due_ms) WHERE state = 0",
     "CREATE INDEX deliveries_dead_of ON deliveries (subscription) WHERE died_ms IS NOT NULL",
     // One row: the event at which the latest sweep ended.
     "CREATE TABLE swept (published_ms INTEGER NOT NULL, event INTEGER NOT NULL) STRICT",

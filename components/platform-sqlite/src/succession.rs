@@ -14,6 +14,10 @@ const PROMOTE: &str = "UPDATE deliveries SET state = 1 WHERE id = (
         WHERE subscription = ?1 AND subject = ?2 AND state = 4
         ORDER BY event LIMIT 1
     )";
+const RETURNED: &str = "SELECT id FROM (
+        SELECT id FROM deliveries
+        WHERE subscription = ?1 AND state = 0 AND due_ms <= ?2 ORDER BY due_ms LIMIT ?3
+    ) ORDER BY id";
 const TAKE_KEY: &str = "UPDATE deliveries SET state = iif(EXISTS (
         SELECT 1 FROM deliveries AS holder
         WHERE holder.subscription = deliveries.subscription
@@ -24,6 +28,9 @@ const REMOVE: &str = "DELETE FROM deliveries WHERE id = ?1";
 const DIE: &str = "UPDATE deliveries
     SET state = iif(?2 AND subject IS NOT NULL, 3, 5), died_ms = ?3, reason = ?4
     WHERE id = ?1";
+
+/// How many of them a claim looks at. The others are left to the next.
+const MOST_RETURNED: usize = 1000;
 
 /// Let the next delivery go that waits for this key.
 pub(crate) fn promote(
@@ -37,9 +44,18 @@ pub(crate) fn promote(
     }
 }
 
-/// Give a delivery that has none its key, or let it wait for the key.
-pub(crate) fn take_key(connection: &Connection, delivery: u64) -> Result<(), Failure> {
-    connection.execute(TAKE_KEY, &[integer(delivery)])
+/// Give deliveries that gave up their keys for a retry, and are due, their keys
+/// again, or let them wait for them: the oldest first.
+pub(crate) fn take_keys(
+    connection: &Connection,
+    subscription: i64,
+    now: u64,
+) -> Result<(), Failure> {
+    let returned = [integer(subscription), integer(now), integer(MOST_RETURNED)];
+    for mut row in connection.rows(RETURNED, &returned)? {
+        connection.execute(TAKE_KEY, &[integer(row.integer()?)])?;
+    }
+    Ok(())
 }
 
 /// Why a delivery dies.
