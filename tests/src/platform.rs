@@ -36,7 +36,7 @@ pub use bindings::{
     },
 };
 use deliveries::{
-    AfterDeath, Batch, Burial, DuringRetry, Fate, Lease, Policy, Return, Subscription,
+    AfterDeath, Batch, Burial, Delivery, DuringRetry, Fate, Lease, Policy, Return, Subscription,
 };
 use documents::{Document, Order, Page, Query, Selection};
 use journal::{CommitError, Event, Expectation, Put, Receipt, Removal, Settlement, Unit, Write};

@@ -16,21 +16,21 @@ use crate::{
 };
 
 /// As the adapter calls it.
-const CLAIM: &str = "SELECT delivery, attempt, event_id FROM emporium_1.claim('service', 'topic',
-    8, 1000, 300000, 0, 20, 60000, NULL, $1, 30000, $2)";
+const CLAIM: &str = "SELECT delivery, attempt, event_id FROM emporium_2.claim('service', 'topic',
+    8, 80, 300000, 1, 0, 20, 60000, NULL, $1, 30000, $2, 0)";
 
 /// A commit of one unit for each delivery, with nothing but its settlement.
-const SETTLE: &str = "SELECT refused FROM emporium_1.commit('{}', $1, $2, $3, '{}', '{}', '{}',
-    '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}',
+const SETTLE: &str = "SELECT refused FROM emporium_2.commit('{}', $1, $2, $3, '{}', '{}', '{}',
+    '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}',
     '{}', '{}', '{}', '')";
 
 /// A commit of one unit with nothing but events.
-const PUBLISH: &str = "SELECT refused FROM emporium_1.commit('{}', '{}', '{}', '{}', '{}', '{}',
-    '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{topic}', $1, $1, $2, $3, $4, $5, $4,
+const PUBLISH: &str = "SELECT refused FROM emporium_2.commit('{}', '{}', '{}', '{}', '{}', '{}',
+    '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{topic}', $1, $1, $2, $3, $4, $5, $4,
     $6, $7, $8)";
 
 /// A sweep that finds nothing old enough, as most do.
-const SWEEP: &str = "SELECT events FROM emporium_1.sweep(86400000, 86400000, 86400000, 86400000)";
+const SWEEP: &str = "SELECT events FROM emporium_2.sweep(86400000, 86400000, 86400000, 86400000)";
 
 const FORGET: &str = "DELETE FROM emporium.events WHERE id = ANY ($1)";
 

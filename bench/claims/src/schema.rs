@@ -2,7 +2,7 @@
 
 /// The order in which the adapter has them.
 pub(crate) const SQL: &str = concat!(
-    "CREATE SCHEMA emporium_1;",
+    "CREATE SCHEMA emporium_2;",
     include_str!("../../../components/platform-postgres/sql/tables.sql"),
     include_str!("../../../components/platform-postgres/sql/views.sql"),
     include_str!("../../../components/platform-postgres/sql/lanes.sql"),

@@ -1,7 +1,7 @@
 -- Blobs. An upload is a row without a digest, to which chunks are added.
 
 -- Add a chunk to an upload, which begins with its first one. Returns its id.
-CREATE FUNCTION emporium_1.add_chunk(
+CREATE FUNCTION emporium_2.add_chunk(
     p_blob bigint, p_position int, p_content bytea
 ) RETURNS bigint LANGUAGE plpgsql AS $$
 BEGIN
@@ -15,7 +15,7 @@ BEGIN
 END $$;
 
 -- Refresh the time that an unreferenced blob has left, if the content is there.
-CREATE FUNCTION emporium_1.keep_a_while(p_digest text) RETURNS boolean LANGUAGE plpgsql AS $$
+CREATE FUNCTION emporium_2.keep_a_while(p_digest text) RETURNS boolean LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM 1 FROM emporium.blobs WHERE digest = p_digest FOR UPDATE;
     IF NOT FOUND THEN
@@ -28,7 +28,7 @@ END $$;
 
 -- End an upload with what is left of its content. Returns whether it is the one
 -- that is kept: another one with the same content may have been there before.
-CREATE FUNCTION emporium_1.finish_blob(
+CREATE FUNCTION emporium_2.finish_blob(
     p_blob bigint, p_position int, p_rest bytea, p_digest text, p_size bigint
 ) RETURNS boolean LANGUAGE plpgsql AS $$
 DECLARE
@@ -36,7 +36,7 @@ DECLARE
     v_id bigint;
 BEGIN
     LOOP
-        IF emporium_1.keep_a_while(p_digest) THEN
+        IF emporium_2.keep_a_while(p_digest) THEN
             DELETE FROM emporium.chunks WHERE blob = p_blob;
             DELETE FROM emporium.blobs WHERE id = p_blob;
             RETURN false;
@@ -65,7 +65,7 @@ BEGIN
 END $$;
 
 -- Discard what was written of an upload.
-CREATE FUNCTION emporium_1.discard_upload(p_blob bigint) RETURNS void LANGUAGE plpgsql AS $$
+CREATE FUNCTION emporium_2.discard_upload(p_blob bigint) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM set_config('synchronous_commit', 'off', true);
     DELETE FROM emporium.blobs WHERE id = p_blob AND digest IS NULL;

@@ -1,22 +1,10 @@
 -- Units of work, committed: one call, one transaction, one round trip.
 
--- Publish events that are not there yet, and owe them to the subscriptions of
--- their topics. Returns the topics that had nothing to do, and now have, with
--- the position in a trace of an event that changed that.
-CREATE FUNCTION emporium_1.publish(
-    p_topic text[], p_event_topic int[], p_event_id text[], p_kind text[], p_subject text[],
-    p_not_before bigint[], p_trace text[], p_at int[], p_bytes int[], p_heap bytea, p_now bigint,
-    OUT woken text[], OUT trace text[]
-) LANGUAGE plpgsql AS $$
+-- Topics by name; those that are new are made. Keeps subscriptions from being made
+-- or forgotten until the transaction ends. Publishers do not wait for each other.
+CREATE FUNCTION emporium_2.enter_topics(p_topic text[]) RETURNS int[] LANGUAGE plpgsql AS $$
 DECLARE
     v_topics int[];
-    v_sequence bigint[];
-    v_topic int[];
-    v_subject text[];
-    v_due bigint[];
-    v_trace text[];
-    v_owed bigint[];
-    v_idle int[];
 BEGIN
     v_topics := ARRAY(
         SELECT (SELECT t.id FROM emporium.topics AS t WHERE t.name = w.name)
@@ -30,14 +18,36 @@ BEGIN
             FROM unnest(p_topic) WITH ORDINALITY AS w (name, n) ORDER BY w.n
         );
     END IF;
-    -- Against `subscribe`. Publishers do not wait for each other.
     PERFORM pg_advisory_xact_lock_shared(1701667184, id)
     FROM (SELECT id FROM unnest(v_topics) AS id ORDER BY id) AS t;
+    RETURN v_topics;
+END $$;
 
+-- Publish events that are not there yet, and owe them to the subscriptions of
+-- their topics, whose keys the caller has locked. Returns the topics that had
+-- nothing to do, and now have, with the position in a trace of an event that
+-- changed that.
+CREATE FUNCTION emporium_2.publish(
+    p_topics int[], p_topic text[], p_event_topic int[], p_event_id text[], p_kind text[],
+    p_subject text[], p_not_before bigint[], p_trace text[], p_at int[], p_bytes int[],
+    p_heap bytea, p_taken_subscription int[], p_taken_subject text[], p_now bigint,
+    OUT woken text[], OUT trace text[]
+) LANGUAGE plpgsql AS $$
+DECLARE
+    v_sequence bigint[];
+    v_topic int[];
+    v_subject text[];
+    v_due bigint[];
+    v_owed bigint[];
+    v_ready bigint[];
+    v_woken int[];
+BEGIN
+    -- `low_marks` are safe only if whoever has drawn a number is seen to be at work.
+    PERFORM pg_current_xact_id();
     WITH published AS (
         INSERT INTO emporium.events
             (id, topic, kind, subject, published_ms, not_before_ms, envelope)
-        SELECT e.id, v_topics[e.topic], e.kind, e.subject, p_now, e.not_before,
+        SELECT e.id, p_topics[e.topic], e.kind, e.subject, p_now, e.not_before,
             substring(p_heap FROM e.at FOR e.bytes)
         FROM unnest(p_event_topic, p_event_id, p_kind, p_subject, p_not_before, p_at, p_bytes)
             WITH ORDINALITY AS e (topic, id, kind, subject, not_before, at, bytes, n)
@@ -48,51 +58,54 @@ BEGIN
     SELECT array_agg(sequence ORDER BY sequence), array_agg(topic ORDER BY sequence),
         array_agg(subject ORDER BY sequence), array_agg(due ORDER BY sequence)
     INTO v_sequence, v_topic, v_subject, v_due FROM published;
-    IF v_sequence IS NULL THEN
-        RETURN;
-    END IF;
 
-    -- A topic is idle for a subscription of which nothing recent is ready: its
-    -- consumer may have stopped looking. To look at all that is not recent would
-    -- mean to walk over everything that vacuum has not yet removed.
-    SELECT array_agg(t.id) INTO v_idle
-    FROM (SELECT DISTINCT topic AS id FROM unnest(v_topic, v_due) AS e (topic, due)
-          WHERE due <= p_now) AS t
-    WHERE NOT EXISTS (SELECT 1 FROM emporium.subscriptions AS s WHERE s.topic = t.id)
-        OR EXISTS (
-            SELECT 1 FROM emporium.subscriptions AS s
-            WHERE s.topic = t.id AND (
-                SELECT true FROM emporium.deliveries AS d
-                WHERE d.id >= ((s.id::bigint << 44) | greatest(v_sequence[1] - 32, 0))
-                    AND d.id < ((s.id::bigint << 44) | v_sequence[1])
-                    AND NOT d.leased AND d.free_ms <= p_now
-                LIMIT 1
-            ) IS NULL
-        );
-
-    IF array_remove(v_subject, NULL) = '{}' AND p_now >= ALL (v_due) THEN
-        INSERT INTO emporium.deliveries (id, owed_ms)
-        SELECT (s.id::bigint << 44) | e.sequence, e.due
-        FROM unnest(v_sequence, v_topic, v_due) AS e (sequence, topic, due)
-        JOIN emporium.subscriptions AS s ON s.topic = e.topic;
-    ELSE
-        WITH owed AS (
+    IF v_sequence IS NOT NULL AND array_remove(v_subject, NULL) = '{}' AND p_now >= ALL (v_due) THEN
+        WITH ready AS (
+            INSERT INTO emporium.deliveries (id, owed_ms)
+            SELECT (s.id::bigint << 44) | e.sequence, e.due
+            FROM unnest(v_sequence, v_topic, v_due) AS e (sequence, topic, due)
+            JOIN emporium.subscriptions AS s ON s.topic = e.topic
+            RETURNING id
+        )
+        SELECT array_agg(id) INTO v_ready FROM ready;
+    ELSIF v_sequence IS NOT NULL THEN
+        SELECT array_agg(o.id ORDER BY o.id), array_agg(o.subject ORDER BY o.id),
+            array_agg(o.due ORDER BY o.id)
+        INTO v_owed, v_subject, v_due
+        FROM (
             SELECT (s.id::bigint << 44) | e.sequence AS id, e.subject, e.due
             FROM unnest(v_sequence, v_topic, v_subject, v_due)
                 AS e (sequence, topic, subject, due)
             JOIN emporium.subscriptions AS s ON s.topic = e.topic
-        )
-        SELECT array_agg(id ORDER BY id), array_agg(subject ORDER BY id),
-            array_agg(due ORDER BY id)
-        INTO v_owed, v_subject, v_due FROM owed;
+        ) AS o;
         IF v_owed IS NOT NULL THEN
-            PERFORM emporium_1.enter(v_owed, v_subject, v_due, v_due,
+            v_ready := emporium_2.enter(v_owed, v_subject, v_due, v_due,
                 array_fill(0, ARRAY[cardinality(v_owed)]),
-                array_fill(0, ARRAY[cardinality(v_owed)]), p_now);
+                array_fill(0, ARRAY[cardinality(v_owed)]), false,
+                p_taken_subscription, p_taken_subject, p_now);
         END IF;
     END IF;
 
-    IF v_idle IS NOT NULL THEN
+    -- To wake: topics of subscriptions that now have something to claim, and of
+    -- which nothing recent was there to claim: their consumers may have stopped
+    -- looking. To look at all that is not recent would mean to walk over
+    -- everything that vacuum has not yet removed. A consumer that finds nothing
+    -- more looks again while a publisher is at work, so that it cannot miss what
+    -- is published without a wake. And topics that nobody has subscribed to.
+    SELECT array_agg(DISTINCT s.topic) INTO v_woken
+    FROM (SELECT DISTINCT (r.id >> 44)::int AS id FROM unnest(v_ready) AS r (id)) AS r
+    JOIN emporium.subscriptions AS s ON s.id = r.id
+    WHERE (
+        SELECT true FROM emporium.deliveries AS d
+        WHERE d.id >= ((s.id::bigint << 44) | greatest(v_sequence[1] - 32, 0))
+            AND d.id < ((s.id::bigint << 44) | v_sequence[1])
+            AND NOT d.leased AND d.free_ms <= p_now
+        LIMIT 1
+    ) IS NULL;
+    SELECT array_cat(v_woken, array_agg(DISTINCT t.id)) INTO v_woken
+    FROM unnest(v_topic) AS t (id)
+    WHERE NOT EXISTS (SELECT FROM emporium.subscriptions AS s WHERE s.topic = t.id);
+    IF v_woken IS NOT NULL THEN
         SELECT array_agg(p_topic[t.n]), array_agg((
             SELECT e.trace FROM unnest(p_event_topic, p_trace, p_not_before)
                 WITH ORDINALITY AS e (topic, trace, not_before, n)
@@ -100,7 +113,7 @@ BEGIN
             ORDER BY e.n LIMIT 1
         ))
         INTO woken, trace
-        FROM unnest(v_topics) WITH ORDINALITY AS t (id, n) WHERE t.id = ANY (v_idle);
+        FROM unnest(p_topics) WITH ORDINALITY AS t (id, n) WHERE t.id = ANY (v_woken);
     END IF;
 END $$;
 
@@ -109,7 +122,8 @@ END $$;
 --
 -- Everything comes in columns; a number of a unit or a write is its place, from
 -- 1. Values of documents and envelopes lie one behind the other in `p_heap`.
--- `p_expected` is 0 for `absent`, -1 for `any`, a version otherwise.
+-- `p_expected` is 0 for `absent`, -1 for `any`, a version otherwise. A follower names
+-- the lease that covers it by the place of that.
 --
 -- Returns the version of each write, and for each unit that was refused why:
 -- the write that is in conflict and the version found (0 for none), or the
@@ -118,9 +132,10 @@ END $$;
 --
 -- A document that another transaction created a moment ago cannot be seen here,
 -- and only stops the insertion. Then this raises EM001, and is called again.
-CREATE FUNCTION emporium_1.commit(
+CREATE FUNCTION emporium_2.commit(
     p_unit_id text[],
     p_lease_unit int[], p_lease_id bigint[], p_lease_attempt int[],
+    p_follower_lease int[], p_follower bigint[],
     p_write_unit int[], p_write_puts int[], p_collection text[], p_key text[],
     p_expected bigint[], p_value_at int[], p_value_bytes int[],
     p_entry_write int[], p_entry text[], p_blob_write int[], p_blob text[],
@@ -139,15 +154,26 @@ DECLARE
     v_noted text[];
     v_seen int[];
     v_before bigint[];
+    v_versions bigint[];
     v_settled bigint[];
     v_owed bigint[];
     v_lane_subscription int[];
     v_lane_subject text[];
+    v_lane_single bigint[];
+    v_lane_head bigint[];
+    v_followers bigint[];
+    v_follower_owed bigint[];
+    v_topics int[];
+    v_taken_subscription int[];
+    v_taken_subject text[];
+    v_old_blobs text[];
     v_base bigint[];
+    v_removed bigint[];
     v_rows bigint;
     v_place int;
     v_places tid[];
 BEGIN
+    PERFORM emporium_2.check_isolation();
     refused := '{}';
     repeated := '{}';
     conflicting := '{}';
@@ -174,13 +200,13 @@ BEGIN
     IF cardinality(p_collection) > 0 THEN
         v_before := array_fill(0::bigint, ARRAY[cardinality(p_collection)]);
         WITH there AS MATERIALIZED (
-            SELECT w.n::int AS n, d.version
+            SELECT w.n::int AS n, d.version, d.blobs
             FROM (
                 SELECT * FROM unnest(p_collection, p_key) WITH ORDINALITY AS w (collection, key, n)
                 ORDER BY collection, key
             ) AS w
             CROSS JOIN LATERAL (
-                SELECT d.version FROM emporium.documents AS d
+                SELECT d.version, d.blobs FROM emporium.documents AS d
                 WHERE d.collection = w.collection AND d.key = w.key FOR UPDATE
             ) AS d
         ), conflict AS (
@@ -196,23 +222,28 @@ BEGIN
         SELECT
             (SELECT array_agg(t.n) FROM there AS t),
             (SELECT array_agg(t.version) FROM there AS t),
+            (SELECT array_agg(b.digest) FROM there AS t, unnest(t.blobs) AS b (digest)),
             refused || coalesce(array_agg(unit), '{}'),
             repeated || coalesce(array_agg(0), '{}'),
             conflicting || coalesce(array_agg(n), '{}'),
             found_version || coalesce(array_agg(coalesce(version, 0)), '{}'),
             missing || coalesce(array_agg(NULL::text), '{}')
-        INTO v_seen, v_settled, refused, repeated, conflicting, found_version, missing
+        INTO v_seen, v_versions, v_old_blobs, refused, repeated, conflicting, found_version, missing
         FROM first;
         IF v_seen IS NOT NULL THEN
             FOR i IN 1 .. cardinality(v_seen) LOOP
-                v_before[v_seen[i]] := v_settled[i];
+                v_before[v_seen[i]] := v_versions[i];
             END LOOP;
         END IF;
     END IF;
 
-    -- Blobs are kept from being swept from here on.
+    -- Blobs are kept from being swept from here on. Those that a document lets go of
+    -- are locked with them, because nothing may be locked out of order later.
+    IF cardinality(p_blob) > 0 OR v_old_blobs IS NOT NULL THEN
+        PERFORM 1 FROM emporium.blobs WHERE digest = ANY (p_blob || v_old_blobs)
+        ORDER BY id FOR UPDATE;
+    END IF;
     IF cardinality(p_blob) > 0 THEN
-        PERFORM 1 FROM emporium.blobs WHERE digest = ANY (p_blob) ORDER BY id FOR UPDATE;
         WITH absent AS (
             SELECT DISTINCT ON (p_write_unit[b.write]) p_write_unit[b.write] AS unit, b.digest
             FROM unnest(p_blob_write, p_blob) WITH ORDINALITY AS b (write, digest, n)
@@ -243,6 +274,54 @@ BEGIN
                 END IF;
             END LOOP;
         END IF;
+        IF EXISTS (
+            SELECT FROM (SELECT DISTINCT (l.id >> 44)::int AS id FROM unnest(p_lease_id) AS l (id)) AS l
+            WHERE (SELECT true FROM emporium.subscriptions AS s WHERE s.id = l.id) IS NULL
+        ) THEN
+            -- Leases of a subscription that was forgotten hold no longer.
+            p_lease_attempt := ARRAY(
+                SELECT CASE WHEN s.id IS NULL THEN -1 ELSE l.attempt END
+                FROM unnest(p_lease_id, p_lease_attempt) WITH ORDINALITY AS l (id, attempt, n)
+                LEFT JOIN emporium.subscriptions AS s ON s.id = (l.id >> 44)::int
+                ORDER BY l.n
+            );
+        END IF;
+        -- A unit that settles more than one delivery is looked at before anything of
+        -- it is written.
+        IF cardinality(p_follower) > 0 OR cardinality(p_lease_unit) > (
+            SELECT count(DISTINCT unit) FROM unnest(p_lease_unit) AS l (unit)
+        ) THEN
+            WITH held AS MATERIALIZED (
+                SELECT l.n, l.unit, d.id, d.subject
+                FROM (
+                    SELECT * FROM unnest(p_lease_unit, p_lease_id, p_lease_attempt)
+                        WITH ORDINALITY AS l (unit, id, attempt, n)
+                    WHERE unit <> ALL (refused) ORDER BY id
+                ) AS l
+                CROSS JOIN LATERAL (
+                    SELECT d.id, d.subject FROM emporium.deliveries AS d
+                    WHERE d.id = l.id AND d.leased AND d.attempt = l.attempt FOR UPDATE
+                ) AS d
+            ), lost AS (
+                SELECT l.unit FROM unnest(p_lease_unit) WITH ORDINALITY AS l (unit, n)
+                WHERE l.unit <> ALL (refused) AND l.n NOT IN (SELECT h.n FROM held AS h)
+                UNION
+                SELECT h.unit
+                FROM unnest(p_follower_lease, p_follower) AS f (lease, id)
+                JOIN held AS h ON h.n = f.lease
+                WHERE (
+                    SELECT true FROM emporium.waiting AS w
+                    WHERE w.subscription = (h.id >> 44)::int AND w.subject = h.subject
+                        AND w.id = f.id
+                ) IS NULL
+            )
+            SELECT refused || coalesce(array_agg(unit), '{}'),
+                repeated || coalesce(array_agg(0), '{}'),
+                conflicting || coalesce(array_agg(0), '{}'),
+                found_version || coalesce(array_agg(0::bigint), '{}'),
+                missing || coalesce(array_agg(NULL::text), '{}')
+            INTO refused, repeated, conflicting, found_version, missing FROM lost;
+        END IF;
         WITH settled AS (
             DELETE FROM emporium.deliveries AS d
             WHERE d.id = ANY (p_lease_id) AND d.leased AND ((d.id, d.attempt) IN (
@@ -250,12 +329,14 @@ BEGIN
                 FROM unnest(p_lease_unit, p_lease_id, p_lease_attempt) AS l (unit, id, attempt)
                 WHERE l.unit <> ALL (refused)
             )) IS TRUE
-            RETURNING d.id, d.owed_ms, d.subject
+            RETURNING d.id, d.owed_ms, d.subject, d.single_until
         )
         SELECT array_agg(id), array_agg(owed_ms),
             array_agg((id >> 44)::int) FILTER (WHERE subject IS NOT NULL),
-            array_agg(subject) FILTER (WHERE subject IS NOT NULL)
-        INTO v_settled, v_owed, v_lane_subscription, v_lane_subject
+            array_agg(subject) FILTER (WHERE subject IS NOT NULL),
+            array_agg(single_until) FILTER (WHERE subject IS NOT NULL),
+            array_agg(id) FILTER (WHERE subject IS NOT NULL)
+        INTO v_settled, v_owed, v_lane_subscription, v_lane_subject, v_lane_single, v_lane_head
         FROM settled;
         IF coalesce(cardinality(v_settled), 0) < cardinality(p_lease_id) THEN
             SELECT refused || coalesce(array_agg(unit), '{}'),
@@ -267,12 +348,6 @@ BEGIN
             FROM unnest(p_lease_unit, p_lease_id) AS l (unit, id)
             WHERE unit <> ALL (refused) AND id <> ALL (coalesce(v_settled, '{}'));
         END IF;
-        IF v_lane_subject IS NOT NULL THEN
-            PERFORM emporium_1.leave(v_lane_subscription, v_lane_subject);
-        END IF;
-        IF v_settled IS NOT NULL THEN
-            PERFORM emporium_1.count_settled(v_settled, v_owed, v_now);
-        END IF;
     END IF;
     IF v_noted <> '{}' AND cardinality(refused) > 0 THEN
         DELETE FROM emporium.units WHERE id = ANY (v_noted) AND id IN (
@@ -280,13 +355,60 @@ BEGIN
         );
     END IF;
 
+    -- What is published is settled here, because topics are locked before keys.
+    IF cardinality(p_event_id) > 0 AND cardinality(refused) > 0 THEN
+        SELECT coalesce(array_agg(topic ORDER BY n), '{}'), coalesce(array_agg(id ORDER BY n), '{}'),
+            array_agg(kind ORDER BY n), array_agg(subject ORDER BY n),
+            array_agg(not_before ORDER BY n), array_agg(trace ORDER BY n),
+            array_agg(at ORDER BY n), array_agg(bytes ORDER BY n)
+        INTO p_event_topic, p_event_id, p_kind, p_subject, p_not_before, p_trace, p_event_at,
+            p_event_bytes
+        FROM unnest(p_event_unit, p_event_topic, p_event_id, p_kind, p_subject, p_not_before,
+                p_trace, p_event_at, p_event_bytes)
+            WITH ORDINALITY AS e (unit, topic, id, kind, subject, not_before, trace, at, bytes, n)
+        WHERE e.unit <> ALL (refused);
+    END IF;
+    IF cardinality(p_event_id) > 0 THEN
+        v_topics := emporium_2.enter_topics(p_topic);
+    END IF;
+
+    -- The keys of what is settled and of what is published, all at once: two
+    -- transactions that take them one after the other would wait for each other.
+    IF v_lane_subject IS NOT NULL
+        OR (cardinality(p_event_id) > 0 AND cardinality(array_remove(p_subject, NULL)) > 0)
+    THEN
+        SELECT k.taken_subscription, k.taken_subject
+        INTO v_taken_subscription, v_taken_subject
+        FROM (
+            SELECT array_agg(l.subscription) AS subscription, array_agg(l.subject) AS subject
+            FROM (
+                SELECT * FROM unnest(v_lane_subscription, v_lane_subject)
+                    AS l (subscription, subject)
+                UNION ALL
+                SELECT s.id, e.subject
+                FROM (
+                    SELECT DISTINCT v_topics[u.topic] AS topic, u.subject
+                    FROM unnest(p_event_topic, p_subject) AS u (topic, subject)
+                    WHERE u.subject IS NOT NULL AND u.topic IS NOT NULL
+                ) AS e
+                CROSS JOIN LATERAL (
+                    SELECT s.id FROM emporium.subscriptions AS s WHERE s.topic = e.topic OFFSET 0
+                ) AS s
+            ) AS l
+        ) AS l
+        CROSS JOIN LATERAL emporium_2.lock_lanes(l.subscription, l.subject) AS k;
+    END IF;
+
     IF cardinality(p_collection) > 0 THEN
         -- Documents that were removed go on from that version.
         v_base := coalesce(v_before, array_fill(0::bigint, ARRAY[cardinality(p_collection)]));
         WITH removed AS MATERIALIZED (
             SELECT w.n::int AS n, w.puts, r.version, r.place
-            FROM unnest(p_collection, p_key, p_write_unit, p_write_puts, v_before)
-                WITH ORDINALITY AS w (collection, key, unit, puts, before, n)
+            FROM (
+                SELECT * FROM unnest(p_collection, p_key, p_write_unit, p_write_puts, v_before)
+                    WITH ORDINALITY AS w (collection, key, unit, puts, before, n)
+                ORDER BY collection, key
+            ) AS w
             CROSS JOIN LATERAL (
                 SELECT r.version, r.ctid AS place FROM emporium.removals AS r
                 WHERE r.collection = w.collection AND r.key = w.key FOR UPDATE
@@ -294,10 +416,10 @@ BEGIN
             WHERE w.before = 0 AND w.unit <> ALL (refused)
         )
         SELECT array_agg(n), array_agg(r.version), array_agg(place) FILTER (WHERE puts = 1)
-        INTO v_seen, v_settled, v_places FROM removed AS r;
+        INTO v_seen, v_removed, v_places FROM removed AS r;
         IF v_seen IS NOT NULL THEN
             FOR i IN 1 .. cardinality(v_seen) LOOP
-                v_base[v_seen[i]] := v_settled[i];
+                v_base[v_seen[i]] := v_removed[i];
             END LOOP;
             DELETE FROM emporium.removals WHERE ctid = ANY (v_places);
         END IF;
@@ -309,7 +431,7 @@ BEGIN
         );
 
         IF 0 < ANY (v_before) THEN
-            PERFORM emporium_1.drop_related(p_collection, p_key, v_before, p_write_unit, refused,
+            PERFORM emporium_2.drop_related(p_collection, p_key, v_before, p_write_unit, refused,
                 p_entry_write, p_entry, p_blob_write, p_blob, v_now);
         END IF;
         IF 0 = ANY (p_write_puts) THEN
@@ -393,29 +515,42 @@ BEGIN
         END IF;
     END IF;
 
+    -- What is published comes behind those that wait already, and before the next of
+    -- them is chosen.
     IF cardinality(p_event_id) > 0 THEN
-        IF cardinality(refused) > 0 THEN
-            SELECT array_agg(topic ORDER BY n), array_agg(id ORDER BY n), array_agg(kind ORDER BY n),
-                array_agg(subject ORDER BY n), array_agg(not_before ORDER BY n),
-                array_agg(trace ORDER BY n), array_agg(at ORDER BY n), array_agg(bytes ORDER BY n)
-            INTO p_event_topic, p_event_id, p_kind, p_subject, p_not_before, p_trace, p_event_at,
-                p_event_bytes
-            FROM unnest(p_event_unit, p_event_topic, p_event_id, p_kind, p_subject, p_not_before,
-                    p_trace, p_event_at, p_event_bytes)
-                WITH ORDINALITY AS e (unit, topic, id, kind, subject, not_before, trace, at, bytes, n)
-            WHERE e.unit <> ALL (refused);
+        SELECT p.woken, p.trace INTO woken, trace
+        FROM emporium_2.publish(v_topics, p_topic, p_event_topic, p_event_id, p_kind, p_subject,
+            p_not_before, p_trace, p_event_at, p_event_bytes, p_heap,
+            v_taken_subscription, v_taken_subject, v_now) AS p;
+    END IF;
+    IF v_lane_subject IS NOT NULL THEN
+        IF cardinality(p_follower) > 0 THEN
+            FOR i IN 1 .. cardinality(v_lane_head) LOOP
+                WITH settled AS (
+                    DELETE FROM emporium.waiting
+                    WHERE subscription = v_lane_subscription[i] AND subject = v_lane_subject[i]
+                        AND id = ANY (ARRAY(
+                            SELECT f.id FROM unnest(p_follower_lease, p_follower) AS f (lease, id)
+                            WHERE p_lease_id[f.lease] = v_lane_head[i]
+                        ))
+                    RETURNING id, owed_ms
+                )
+                SELECT array_agg(id), array_agg(owed_ms) INTO v_followers, v_follower_owed
+                FROM settled;
+                v_settled := v_settled || v_followers;
+                v_owed := v_owed || v_follower_owed;
+            END LOOP;
         END IF;
-        IF p_event_id IS NOT NULL THEN
-            SELECT p.woken, p.trace INTO woken, trace
-            FROM emporium_1.publish(p_topic, p_event_topic, p_event_id, p_kind, p_subject,
-                p_not_before, p_trace, p_event_at, p_event_bytes, p_heap, v_now) AS p;
-        END IF;
+        PERFORM emporium_2.leave(v_lane_subscription, v_lane_subject, v_lane_single);
+    END IF;
+    IF v_settled IS NOT NULL THEN
+        PERFORM emporium_2.count_settled(v_settled, v_owed, v_now);
     END IF;
 END $$;
 
 -- Remove the entries and references of documents that their next version does
 -- not have.
-CREATE FUNCTION emporium_1.drop_related(
+CREATE FUNCTION emporium_2.drop_related(
     p_collection text[], p_key text[], p_before bigint[], p_unit int[], p_refused int[],
     p_entry_write int[], p_entry text[], p_blob_write int[], p_blob text[],
     p_now bigint
@@ -461,7 +596,6 @@ BEGIN
             )
         );
         IF v_blobs <> '{}' THEN
-            PERFORM 1 FROM emporium.blobs WHERE digest = ANY (v_blobs) ORDER BY id FOR UPDATE;
             DELETE FROM emporium.blob_references
             WHERE blob = ANY (ARRAY(SELECT id FROM emporium.blobs WHERE digest = ANY (v_blobs)))
                 AND collection = w.collection AND key = w.key;
@@ -475,7 +609,7 @@ END $$;
 -- Publish one event that has no key and is due at once: what `commit` does with
 -- a unit of nothing else, in a third of the time. Returns whether to wake the
 -- topic.
-CREATE FUNCTION emporium_1.publish_one(
+CREATE FUNCTION emporium_2.publish_one(
     p_topic text, p_id text, p_kind text, p_envelope bytea
 ) RETURNS boolean LANGUAGE plpgsql SET enable_seqscan = off AS $$
 DECLARE
@@ -484,12 +618,13 @@ DECLARE
     v_sequence bigint;
     v_idle boolean;
 BEGIN
+    PERFORM emporium_2.check_isolation();
     SELECT id INTO v_topic FROM emporium.topics WHERE name = p_topic;
     IF v_topic IS NULL THEN
         INSERT INTO emporium.topics (name) VALUES (p_topic) ON CONFLICT DO NOTHING;
         SELECT id INTO STRICT v_topic FROM emporium.topics WHERE name = p_topic;
     END IF;
-    PERFORM pg_advisory_xact_lock_shared(1701667184, v_topic);
+    PERFORM pg_advisory_xact_lock_shared(1701667184, v_topic), pg_current_xact_id();
     INSERT INTO emporium.events (id, topic, kind, published_ms, envelope)
     VALUES (p_id, v_topic, p_kind, v_now, p_envelope)
     ON CONFLICT (id) DO NOTHING RETURNING sequence INTO v_sequence;

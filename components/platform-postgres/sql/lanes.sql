@@ -8,155 +8,151 @@
 -- Functions that only others here call have no settings of their own: they run
 -- under those of the caller, and to set them costs as much as a small statement.
 --
--- A lane is locked before anybody looks at who waits in it, always in the order
--- of the primary key, and each look is a statement of its own: it sees what was
--- committed while the lock was waited for.
+-- Locks are taken in one order everywhere, so that no two transactions wait for
+-- each other: ids of units, documents, blobs, deliveries, topics
+-- (advisory), subscriptions, dead letters, ordering keys, tallies; within each kind in the order of the
+-- primary key, and the ordering keys of a transaction in one statement. After
+-- that a transaction waits for nothing but insertions in sorted order.
+
+-- Lock ordering keys, and take those that are free. Returns the latter. Who waits
+-- for a key may only be looked at in a later statement: it sees what was committed
+-- while the lock was waited for.
+CREATE FUNCTION emporium_2.lock_lanes(
+    p_subscription int[], p_subject text[], OUT taken_subscription int[], OUT taken_subject text[]
+) LANGUAGE plpgsql AS $$
+BEGIN
+    -- `WHERE false` locks a row that is there without writing it.
+    WITH taken AS (
+        INSERT INTO emporium.lanes AS l (subscription, subject)
+        SELECT DISTINCT subscription, subject
+        FROM unnest(p_subscription, p_subject) AS k (subscription, subject)
+        WHERE subject IS NOT NULL
+        ORDER BY 1, 2
+        ON CONFLICT (subscription, subject) DO UPDATE SET subject = l.subject WHERE false
+        RETURNING subscription, subject
+    )
+    SELECT array_agg(subscription), array_agg(subject) INTO taken_subscription, taken_subject
+    FROM taken;
+END $$;
 
 -- Owe deliveries: each becomes one that can be claimed, or a delayed one, or
--- waits for an earlier one with its key.
-CREATE FUNCTION emporium_1.enter(
+-- waits for an earlier one with its key. The caller has locked their keys, and
+-- says which of them it took. Returns those that can be claimed.
+CREATE FUNCTION emporium_2.enter(
     p_id bigint[], p_subject text[], p_due bigint[], p_owed bigint[],
-    p_attempt int[], p_forgiven int[], p_now bigint
-) RETURNS void LANGUAGE plpgsql AS $$
+    p_attempt int[], p_forgiven int[], p_late boolean,
+    p_taken_subscription int[], p_taken_subject text[], p_now bigint
+) RETURNS bigint[] LANGUAGE plpgsql AS $$
 DECLARE
-    v_won tid[];
-    v_keyed bigint;
-    v_first boolean;
-    v_one record;
+    v_first boolean[];
+    v_ready bigint[];
 BEGIN
-    SELECT count(subject) INTO v_keyed FROM unnest(p_subject) AS subject;
-    IF v_keyed > 0 THEN
-        -- Most of the time every lane is free, and nobody enters one twice.
-        WITH won AS (
-            INSERT INTO emporium.lanes (subscription, subject)
-            SELECT DISTINCT (e.id >> 44)::int, e.subject
-            FROM unnest(p_id, p_subject) AS e (id, subject) WHERE e.subject IS NOT NULL
-            ORDER BY 1, 2
-            ON CONFLICT DO NOTHING
-            RETURNING ctid
-        )
-        SELECT array_agg(ctid) INTO v_won FROM won;
-        IF coalesce(cardinality(v_won), 0) < v_keyed THEN
-            DELETE FROM emporium.lanes WHERE ctid = ANY (v_won);
-            FOR v_one IN
-                SELECT (id >> 44)::int AS subscription, u.*
-                FROM unnest(p_id, p_subject, p_due, p_owed, p_attempt, p_forgiven)
-                    AS u (id, subject, due, owed, attempt, forgiven)
-                ORDER BY 1, u.subject, u.id
-            LOOP
-                v_first := v_one.subject IS NULL;
-                WHILE NOT v_first LOOP
-                    INSERT INTO emporium.lanes VALUES (v_one.subscription, v_one.subject)
-                    ON CONFLICT DO NOTHING;
-                    v_first := FOUND;
-                    EXIT WHEN v_first;
-                    -- A lane that has ended meanwhile can be taken after all.
-                    PERFORM 1 FROM emporium.lanes
-                    WHERE subscription = v_one.subscription AND subject = v_one.subject FOR UPDATE;
-                    CONTINUE WHEN NOT FOUND;
-                    -- What is due stays due when its turn comes, wherever the
-                    -- clock has been set by then.
-                    INSERT INTO emporium.waiting
-                        (id, subscription, subject, due_ms, attempt, forgiven, owed_ms)
-                    VALUES (v_one.id, v_one.subscription, v_one.subject,
-                        CASE WHEN v_one.due <= p_now THEN 0 ELSE v_one.due END,
-                        v_one.attempt, v_one.forgiven, v_one.owed);
-                    EXIT;
-                END LOOP;
-                IF v_first AND v_one.due <= p_now THEN
-                    INSERT INTO emporium.deliveries (id, attempt, forgiven, owed_ms, subject)
-                    VALUES (v_one.id, v_one.attempt, v_one.forgiven, v_one.owed, v_one.subject);
-                ELSIF v_first THEN
-                    INSERT INTO emporium.delayed
-                        (id, subscription, due_ms, attempt, forgiven, owed_ms, subject)
-                    VALUES (v_one.id, v_one.subscription, v_one.due, v_one.attempt, v_one.forgiven, v_one.owed, v_one.subject);
-                END IF;
-            END LOOP;
-            RETURN;
-        END IF;
+    -- Only the first one of a key that was taken goes before the others.
+    IF cardinality(array_remove(p_subject, NULL)) > 0 THEN
+        v_first := ARRAY(
+            SELECT e.subject IS NULL OR (
+                row_number() OVER (PARTITION BY e.id >> 44, e.subject ORDER BY e.id) = 1
+                AND ((e.id >> 44)::int, e.subject) IN (
+                    SELECT * FROM unnest(p_taken_subscription, p_taken_subject)
+                )
+            )
+            FROM unnest(p_id, p_subject) WITH ORDINALITY AS e (id, subject, n) ORDER BY e.n
+        );
+        -- What is due stays due when its turn comes, wherever the clock has been
+        -- set by then.
+        INSERT INTO emporium.waiting
+            (id, subscription, subject, due_ms, attempt, forgiven, owed_ms)
+        SELECT e.id, (e.id >> 44)::int, e.subject,
+            CASE WHEN e.due <= p_now THEN 0 ELSE e.due END, e.attempt, e.forgiven, e.owed
+        FROM unnest(p_id, p_subject, p_due, p_owed, p_attempt, p_forgiven, v_first)
+            AS e (id, subject, due, owed, attempt, forgiven, is_first)
+        WHERE NOT e.is_first;
     END IF;
-
-    INSERT INTO emporium.deliveries (id, attempt, forgiven, owed_ms, subject)
-    SELECT id, attempt, forgiven, owed, subject
-    FROM unnest(p_id, p_subject, p_due, p_owed, p_attempt, p_forgiven)
-        AS e (id, subject, due, owed, attempt, forgiven)
-    WHERE due <= p_now;
+    WITH ready AS (
+        INSERT INTO emporium.deliveries (id, attempt, forgiven, owed_ms, subject, late)
+        SELECT e.id, e.attempt, e.forgiven, e.owed, e.subject, p_late
+        FROM unnest(p_id, p_subject, p_due, p_owed, p_attempt, p_forgiven, v_first)
+            AS e (id, subject, due, owed, attempt, forgiven, is_first)
+        WHERE e.due <= p_now AND e.is_first IS NOT FALSE
+        RETURNING id
+    )
+    SELECT array_agg(id) INTO v_ready FROM ready;
     IF p_now < ANY (p_due) THEN
         INSERT INTO emporium.delayed
             (id, subscription, due_ms, attempt, forgiven, owed_ms, subject)
-        SELECT id, id >> 44, due, attempt, forgiven, owed, subject
-        FROM unnest(p_id, p_subject, p_due, p_owed, p_attempt, p_forgiven)
-            AS e (id, subject, due, owed, attempt, forgiven)
-        WHERE due > p_now;
+        SELECT e.id, e.id >> 44, e.due, e.attempt, e.forgiven, e.owed, e.subject
+        FROM unnest(p_id, p_subject, p_due, p_owed, p_attempt, p_forgiven, v_first)
+            AS e (id, subject, due, owed, attempt, forgiven, is_first)
+        WHERE e.due > p_now AND e.is_first IS NOT FALSE;
     END IF;
+    RETURN v_ready;
 END $$;
 
--- Give lanes up: the first that waits in each comes next, and where nobody waits
--- the lane ends.
-CREATE FUNCTION emporium_1.leave(
-    p_subscription int[], p_subject text[]
+-- Give ordering keys up: the first delivery that waits for each comes next, and
+-- where none waits the key is free. The caller has locked the keys. `p_single`
+-- is until which event the deliveries of a key are handed out one at a time.
+CREATE FUNCTION emporium_2.leave(
+    p_subscription int[], p_subject text[], p_single bigint[]
 ) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
-    v_now bigint;
-    v_lane tid[];
-    v_subscription int[];
-    v_subject text[];
+    v_now bigint := emporium.now_ms();
     v_next bigint[];
     v_one emporium.waiting;
+    v_single bigint;
 BEGIN
-    SELECT array_agg(l.lane), array_agg(f.subscription), array_agg(f.subject)
-    INTO v_lane, v_subscription, v_subject
-    FROM (
-        SELECT subscription, subject FROM unnest(p_subscription, p_subject)
-            AS f (subscription, subject)
-        ORDER BY subscription, subject
-    ) AS f
-    CROSS JOIN LATERAL (
-        SELECT l.ctid AS lane FROM emporium.lanes AS l
-        WHERE l.subscription = f.subscription AND l.subject = f.subject FOR UPDATE
-    ) AS l;
-    v_now := emporium.now_ms();
     v_next := ARRAY(
         SELECT (
             SELECT w.id FROM emporium.waiting AS w
             WHERE w.subscription = f.subscription AND w.subject = f.subject
             ORDER BY w.id LIMIT 1
         )
-        FROM unnest(v_subscription, v_subject) WITH ORDINALITY AS f (subscription, subject, n)
+        FROM unnest(p_subscription, p_subject) WITH ORDINALITY AS f (subscription, subject, n)
         ORDER BY f.n
     );
-    DELETE FROM emporium.lanes WHERE ctid = ANY (ARRAY(
-        SELECT f.lane FROM unnest(v_lane, v_next) AS f (lane, next) WHERE f.next IS NULL
-    ));
     FOR i IN 1 .. cardinality(v_next) LOOP
-        CONTINUE WHEN v_next[i] IS NULL;
+        IF v_next[i] IS NULL THEN
+            DELETE FROM emporium.lanes
+            WHERE subscription = p_subscription[i] AND subject = p_subject[i];
+            CONTINUE;
+        END IF;
         DELETE FROM emporium.waiting
-        WHERE subscription = v_subscription[i] AND subject = v_subject[i] AND id = v_next[i]
+        WHERE subscription = p_subscription[i] AND subject = p_subject[i] AND id = v_next[i]
         RETURNING * INTO v_one;
+        v_single := CASE WHEN v_one.id <= p_single[i] THEN p_single[i] END;
         IF v_one.due_ms <= v_now THEN
-            INSERT INTO emporium.deliveries (id, attempt, forgiven, owed_ms, subject)
-            VALUES (v_one.id, v_one.attempt, v_one.forgiven, v_one.owed_ms, v_one.subject);
+            INSERT INTO emporium.deliveries
+                (id, attempt, forgiven, owed_ms, subject, late, single_until)
+            VALUES (v_one.id, v_one.attempt, v_one.forgiven, v_one.owed_ms, v_one.subject, true,
+                v_single);
         ELSE
-            INSERT INTO emporium.delayed
-                (id, subscription, due_ms, attempt, forgiven, owed_ms, subject)
+            INSERT INTO emporium.delayed (id, subscription, due_ms, attempt, forgiven, owed_ms,
+                subject, single_until)
             VALUES (v_one.id, v_one.subscription, v_one.due_ms, v_one.attempt, v_one.forgiven,
-                v_one.owed_ms, v_one.subject);
+                v_one.owed_ms, v_one.subject, v_single);
         END IF;
     END LOOP;
 END $$;
 
--- Make leased or run-out deliveries dead letters, and pause subscriptions in
--- which too many died in a row. The caller has locked them.
-CREATE FUNCTION emporium_1.die(
-    p_id bigint[], p_reason text[], p_now bigint
+-- Make leased or run-out deliveries dead letters. The caller has locked them.
+-- `p_counts` says whether they used up their attempts, which may pause their
+-- subscriptions.
+CREATE FUNCTION emporium_2.die(
+    p_id bigint[], p_reason text[], p_now bigint, p_counts boolean
 ) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     v_subscription int[];
     v_subject text[];
+    v_single bigint[];
+    v_one record;
 BEGIN
+    -- A policy that is being changed is waited for: those whose deaths block are
+    -- found by it, or go by the new policy.
+    PERFORM 1 FROM emporium.subscriptions
+    WHERE id = ANY (ARRAY(SELECT DISTINCT (d.id >> 44)::int FROM unnest(p_id) AS d (id)))
+    ORDER BY id FOR UPDATE;
     WITH dying AS (
         DELETE FROM emporium.deliveries WHERE id = ANY (p_id)
-        RETURNING id, attempt, forgiven, subject
+        RETURNING id, attempt, forgiven, subject, greatest(single_until, followers_until) AS single
     ), died AS (
         INSERT INTO emporium.dead (id, died_ms, reason, attempt, forgiven, subject, blocking)
         SELECT d.id, p_now, p.reason, d.attempt, d.forgiven, d.subject,
@@ -166,67 +162,99 @@ BEGIN
         JOIN emporium.subscriptions AS s ON s.id = (d.id >> 44)::int
         RETURNING id, subject, blocking
     )
-    SELECT array_agg((id >> 44)::int), array_agg(subject)
-    INTO v_subscription, v_subject
-    FROM died WHERE subject IS NOT NULL AND NOT blocking;
+    SELECT array_agg((d.id >> 44)::int), array_agg(d.subject), array_agg(d.single)
+    INTO v_subscription, v_subject, v_single
+    FROM died JOIN dying AS d ON d.id = died.id
+    WHERE died.subject IS NOT NULL AND NOT died.blocking;
     IF v_subject IS NOT NULL THEN
-        PERFORM emporium_1.leave(v_subscription, v_subject);
+        PERFORM emporium_2.lock_lanes(v_subscription, v_subject);
+        PERFORM emporium_2.leave(v_subscription, v_subject, v_single);
+    END IF;
+    IF NOT p_counts THEN
+        RETURN;
     END IF;
 
-    UPDATE emporium.subscriptions AS s
-    SET streak = d.deaths + CASE
-            WHEN s.streak_moment < ALL (
-                SELECT coalesce(max(t.settled_moment), 0) FROM emporium.tallies AS t
-                WHERE t.subscription = s.id
-            ) THEN 0 ELSE s.streak END,
-        streak_moment = nextval('emporium.moments')
-    FROM (
-        SELECT (id >> 44)::int AS subscription, count(*) AS deaths
-        FROM unnest(p_id) AS id GROUP BY 1
-    ) AS d
-    WHERE s.id = d.subscription;
-
-    UPDATE emporium.subscriptions AS s
-    SET paused_since_ms = p_now, paused_until_ms = least(p_now::numeric + pause_ms, 9e18)::bigint,
-        pause_reason = streak || ' deaths in a row'
-    WHERE s.id IN (SELECT (d.id >> 44)::int FROM unnest(p_id) AS d (id))
-        AND pause_after > 0 AND streak >= pause_after
-        AND (paused_since_ms IS NULL OR paused_until_ms <= p_now);
+    FOR v_one IN
+        SELECT s.id, s.half_open, s.pause_after, s.window_deaths, s.window_settled,
+            p_now NOT BETWEEN s.window_since_ms AND s.window_since_ms + 60000 AS is_over,
+            (SELECT coalesce(sum(t.settled), 0)::bigint FROM emporium.tallies AS t
+             WHERE t.subscription = s.id) AS settled,
+            (SELECT count(*) FROM unnest(p_id) AS d (id) WHERE (d.id >> 44)::int = s.id) AS deaths
+        FROM emporium.subscriptions AS s
+        WHERE s.id = ANY (ARRAY(SELECT DISTINCT (d.id >> 44)::int FROM unnest(p_id) AS d (id)))
+    LOOP
+        IF v_one.half_open AND v_one.settled = v_one.window_settled THEN
+            UPDATE emporium.subscriptions SET window_deaths = window_deaths + v_one.deaths
+            WHERE id = v_one.id;
+        ELSIF v_one.half_open OR v_one.is_over THEN
+            UPDATE emporium.subscriptions
+            SET window_since_ms = p_now, window_deaths = v_one.deaths,
+                window_settled = v_one.settled, half_open = false
+            WHERE id = v_one.id;
+        ELSE
+            UPDATE emporium.subscriptions SET window_deaths = window_deaths + v_one.deaths
+            WHERE id = v_one.id;
+        END IF;
+        UPDATE emporium.subscriptions
+        SET paused_since_ms = p_now,
+            paused_until_ms = least(p_now::numeric + pause_ms, 9e18)::bigint,
+            pause_reason = window_deaths || ' deliveries used up their attempts while '
+                || v_one.settled - window_settled || ' were settled',
+            half_open = true, window_settled = v_one.settled
+        WHERE id = v_one.id AND pause_after > 0
+            AND (half_open OR (window_deaths >= pause_after
+                AND window_deaths >= v_one.settled - window_settled))
+            AND (paused_since_ms IS NULL OR paused_until_ms <= p_now);
+    END LOOP;
 END $$;
 
 -- Count what was settled, and how long it took.
-CREATE FUNCTION emporium_1.count_settled(
+CREATE FUNCTION emporium_2.count_settled(
     p_id bigint[], p_owed bigint[], p_now bigint
 ) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     INSERT INTO emporium.tallies AS t
-        (subscription, part, settled, settled_moment, retried, latency, latency_sum_ms)
+        (subscription, part, settled, retried, latency, latency_sum_ms, longest_ms)
     WITH counted AS (
         SELECT (s.id >> 44)::int AS subscription,
             width_bucket(p_now - s.owed - 1, ARRAY[
-                1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 60000, 600000
+                1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 20000, 50000,
+                100000, 200000, 600000
             ]::bigint[]) AS bucket,
-            count(*)::bigint AS settled, sum(greatest(p_now - s.owed, 0))::bigint AS latency
+            count(*)::bigint AS settled, sum(greatest(p_now - s.owed, 0))::bigint AS latency,
+            max(p_now - s.owed) AS longest
         FROM unnest(p_id, p_owed) AS s (id, owed) GROUP BY 1, 2
     )
-    SELECT s.subscription, pg_backend_pid() % 64, sum(c.settled), nextval('emporium.moments'), 0,
-        array_agg(coalesce(c.settled, 0) ORDER BY b.bucket), sum(c.latency)
+    SELECT s.subscription, pg_backend_pid() % 64, sum(c.settled), 0,
+        array_agg(coalesce(c.settled, 0) ORDER BY b.bucket), sum(c.latency),
+        greatest(max(c.longest), 0)
     FROM (SELECT DISTINCT subscription FROM counted) AS s
-    CROSS JOIN generate_series(0, 15) AS b (bucket)
+    CROSS JOIN generate_series(0, 18) AS b (bucket)
     LEFT JOIN counted AS c ON c.subscription = s.subscription AND c.bucket = b.bucket
     GROUP BY s.subscription ORDER BY s.subscription
     ON CONFLICT (subscription, part) DO UPDATE SET
         settled = t.settled + excluded.settled,
-        settled_moment = excluded.settled_moment,
         latency = ARRAY(SELECT a + b FROM unnest(t.latency, excluded.latency) AS s (a, b)),
-        latency_sum_ms = t.latency_sum_ms + excluded.latency_sum_ms;
+        latency_sum_ms = t.latency_sum_ms + excluded.latency_sum_ms,
+        longest_ms = greatest(t.longest_ms, excluded.longest_ms);
 END $$;
 
 -- Count failed attempts that are followed by another.
-CREATE FUNCTION emporium_1.count_retried(p_id bigint[]) RETURNS void LANGUAGE sql AS $$
+CREATE FUNCTION emporium_2.count_retried(p_id bigint[]) RETURNS void LANGUAGE sql AS $$
     INSERT INTO emporium.tallies AS t
-        (subscription, part, settled, settled_moment, retried, latency, latency_sum_ms)
-    SELECT (id >> 44)::int, pg_backend_pid() % 64, 0, 0, count(*), array_fill(0::bigint, ARRAY[16]), 0
+        (subscription, part, settled, retried, latency, latency_sum_ms)
+    SELECT (id >> 44)::int, pg_backend_pid() % 64, 0, count(*), array_fill(0::bigint, ARRAY[19]), 0
     FROM unnest(p_id) AS id GROUP BY 1 ORDER BY 1
     ON CONFLICT (subscription, part) DO UPDATE SET retried = t.retried + excluded.retried
 $$;
+
+-- Every statement has to see what was committed before it: in another isolation
+-- level what is checked under a lock would be older than the lock. The adapter
+-- answers this error by setting the level of its session.
+CREATE FUNCTION emporium_2.check_isolation() RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    IF current_setting('transaction_isolation') <> 'read committed' THEN
+        RAISE EXCEPTION 'the platform needs the isolation level read committed'
+            USING ERRCODE = 'EM003';
+    END IF;
+END $$;

@@ -5,12 +5,13 @@
 CREATE SCHEMA IF NOT EXISTS emporium;
 
 -- One row. `seen_ms` is the latest time that a tick saw, to notice a clock that
--- was set back.
+-- was set back. `swept_to` is the event at which the latest sweep ended.
 CREATE TABLE emporium.schema (
     version int NOT NULL,
-    seen_ms bigint NOT NULL
+    seen_ms bigint NOT NULL,
+    swept_to bigint NOT NULL DEFAULT 0
 );
-INSERT INTO emporium.schema VALUES (1, 0);
+INSERT INTO emporium.schema VALUES (2, 0);
 
 -- The time of the database is the time of every host, so that hosts whose
 -- clocks differ agree on what is due.
@@ -103,8 +104,10 @@ CREATE TABLE emporium.events (
 
 CREATE INDEX events_by_topic ON emporium.events (topic, sequence);
 
--- The policy, and the state of the circuit breaker: `streak` counts deaths
--- since the last settlement, `streak_moment` says when the latest was.
+-- The policy, and the state of the circuit breaker. Its window began at
+-- `window_since_ms`, when `window_settled` deliveries had been settled in all;
+-- since then `window_deaths` have used up their attempts. `half_open` says that it
+-- has paused the subscription, and nothing is known yet of what came after.
 CREATE TABLE emporium.subscriptions (
     id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     topic int NOT NULL,
@@ -112,19 +115,36 @@ CREATE TABLE emporium.subscriptions (
     max_attempts bigint NOT NULL,
     backoff_base_ms bigint NOT NULL,
     backoff_cap_ms bigint NOT NULL,
+    retry_blocks boolean NOT NULL DEFAULT true,
     blocks boolean NOT NULL,
     pause_after bigint NOT NULL,
     pause_ms bigint NOT NULL,
-    streak bigint NOT NULL DEFAULT 0,
-    streak_moment bigint NOT NULL DEFAULT 0,
+    window_since_ms bigint NOT NULL DEFAULT 0,
+    window_deaths bigint NOT NULL DEFAULT 0,
+    window_settled bigint NOT NULL DEFAULT 0,
+    half_open boolean NOT NULL DEFAULT false,
     paused_since_ms bigint,
     paused_until_ms bigint,
     pause_reason text,
     UNIQUE (topic, service)
 );
 
--- Orders settlements and deaths, more finely than a clock does.
-CREATE SEQUENCE emporium.moments;
+-- Subscriptions that were forgotten, until everything of theirs is removed.
+CREATE TABLE emporium.forgotten (
+    subscription int PRIMARY KEY
+);
+
+-- A claim that begins anew need not look at deliveries up to `low`, except for
+-- those that are `late`: there are none. Without it, it walks over all that were
+-- settled and that vacuum could not remove yet. `next_low` becomes `low` as soon as
+-- every transaction before `next_at` has ended: until then one of them may still
+-- insert a delivery below it.
+CREATE TABLE emporium.low_marks (
+    subscription int PRIMARY KEY,
+    low bigint NOT NULL,
+    next_low bigint NOT NULL,
+    next_at xid8 NOT NULL
+) WITH (fillfactor = 20, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
 
 -- What a subscription has counted, in parts: committers that share a row would
 -- wait for each other's disk. `latency` has a count for each bucket.
@@ -132,10 +152,10 @@ CREATE TABLE emporium.tallies (
     subscription int NOT NULL,
     part int NOT NULL,
     settled bigint NOT NULL,
-    settled_moment bigint NOT NULL,
     retried bigint NOT NULL,
     latency bigint[] NOT NULL,
     latency_sum_ms bigint NOT NULL,
+    longest_ms bigint NOT NULL DEFAULT 0,
     PRIMARY KEY (subscription, part)
 ) WITH (fillfactor = 20, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
 
@@ -148,7 +168,12 @@ CREATE TABLE emporium.tallies (
 -- without one. `attempt` only grows, so that a lease from before a replay stays
 -- void; `forgiven` is what of it does not count: what was before the latest
 -- replay, and attempts nobody heard of. `claim` is the claim that took the
--- lease. `owed_ms` is when the delivery first fell due.
+-- lease. `owed_ms` is when the delivery first fell due. `late` ones were inserted some
+-- time after their event was published.
+--
+-- `followers_until` is the last of the followers that were handed out with it. If the
+-- lease runs out, one of them may be what killed the handler: those up to
+-- `single_until` are handed out one at a time.
 CREATE TABLE emporium.deliveries (
     id bigint PRIMARY KEY,
     free_ms bigint NOT NULL DEFAULT 0,
@@ -158,7 +183,10 @@ CREATE TABLE emporium.deliveries (
     worker int,
     claim int,
     owed_ms bigint NOT NULL,
-    subject text COLLATE "C"
+    subject text COLLATE "C",
+    late boolean NOT NULL DEFAULT false,
+    followers_until bigint,
+    single_until bigint
 ) WITH (
     fillfactor = 50,
     autovacuum_vacuum_scale_factor = 0,
@@ -168,8 +196,11 @@ CREATE TABLE emporium.deliveries (
     autovacuum_vacuum_cost_delay = 0
 );
 
--- Those that fall due later. One with a key keeps its lane: the order of commit
--- counts, not the order of falling due.
+CREATE INDEX deliveries_late ON emporium.deliveries (id) WHERE late;
+
+-- Those that fall due later. One with a key keeps its lane if it `holds` it: the
+-- order of commit counts, not the order of falling due. One that waits for its next
+-- attempt holds none if the policy says so.
 CREATE TABLE emporium.delayed (
     id bigint PRIMARY KEY,
     subscription int NOT NULL,
@@ -177,7 +208,9 @@ CREATE TABLE emporium.delayed (
     attempt int NOT NULL,
     forgiven int NOT NULL,
     owed_ms bigint NOT NULL,
-    subject text COLLATE "C"
+    subject text COLLATE "C",
+    holds boolean NOT NULL DEFAULT true,
+    single_until bigint
 ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 10000);
 CREATE INDEX delayed_by_time ON emporium.delayed (subscription, due_ms);
 

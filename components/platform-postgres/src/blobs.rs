@@ -13,8 +13,8 @@ use crate::{
     upload::{CHUNK, Upload},
 };
 
-const KEEP_A_WHILE: &str = "SELECT emporium_1.keep_a_while($1)";
-const STAT: &str = "SELECT size FROM emporium_1.blobs WHERE digest = $1";
+const KEEP_A_WHILE: &str = "SELECT emporium_2.keep_a_while($1)";
+const STAT: &str = "SELECT size FROM emporium_2.blobs WHERE digest = $1";
 
 /// Only the wanted part of each chunk leaves the database. $2 and $3 bound the
 /// content, $4 is the size of a chunk.
@@ -23,10 +23,10 @@ const READ: &str = "SELECT b.id, (
             FROM 1 + greatest($2 - c.position::bigint * $4, 0)::int
             FOR (least($3, (c.position::bigint + 1) * $4) - greatest($2, c.position::bigint * $4))::int
         ), '' ORDER BY c.position)
-        FROM emporium_1.chunks AS c
+        FROM emporium_2.chunks AS c
         WHERE c.blob = b.id AND $3 > $2 AND c.position BETWEEN $2 / $4 AND ($3 - 1) / $4
     )
-    FROM emporium_1.blobs AS b WHERE b.digest = $1";
+    FROM emporium_2.blobs AS b WHERE b.digest = $1";
 
 impl Guest for Component {
     type Upload = Upload;

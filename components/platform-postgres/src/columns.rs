@@ -52,9 +52,10 @@ fn touches(unit: &Unit) -> impl Iterator<Item = Touched<'_>> {
         let (collection, key) = document_of(write);
         Touched::Document(collection, key)
     });
-    let lease = unit.settles.map(|lease| Touched::Delivery(lease.delivery));
+    let leases = unit.settles.iter();
+    let leases = leases.map(|settlement| Touched::Delivery(settlement.lease.delivery));
     let id = unit.id.as_deref().map(Touched::Id);
-    documents.chain(lease).chain(id)
+    documents.chain(leases).chain(id)
 }
 
 fn weight(unit: &Unit) -> usize {
@@ -74,6 +75,8 @@ struct Columns<'u> {
     lease_unit: Vec<i32>,
     lease_id: Vec<u64>,
     lease_attempt: Vec<u32>,
+    follower_lease: Vec<i32>,
+    follower: Vec<u64>,
     write_unit: Vec<i32>,
     write_puts: Vec<i32>,
     collection: Vec<String>,
@@ -116,10 +119,15 @@ pub(crate) fn of(units: &[&Unit]) -> Vec<ParameterValue> {
 impl<'u> Columns<'u> {
     fn add(&mut self, unit: &'u Unit, number: i32) {
         self.unit_ids.push(unit.id.clone());
-        if let Some(lease) = unit.settles {
+        for settlement in &unit.settles {
             self.lease_unit.push(number);
-            self.lease_id.push(lease.delivery);
-            self.lease_attempt.push(lease.attempt);
+            self.lease_id.push(settlement.lease.delivery);
+            self.lease_attempt.push(settlement.lease.attempt);
+            let lease = place(self.lease_unit.len());
+            for follower in &settlement.followers {
+                self.follower_lease.push(lease);
+                self.follower.push(*follower);
+            }
         }
         for write in &unit.writes {
             self.add_write(write, number);
@@ -214,6 +222,8 @@ impl<'u> Columns<'u> {
             smalls(self.lease_unit),
             integers(self.lease_id),
             smalls(self.lease_attempt),
+            smalls(self.follower_lease),
+            integers(self.follower),
             smalls(self.write_unit),
             smalls(self.write_puts),
             texts(self.collection),
@@ -247,7 +257,10 @@ fn place(place: usize) -> i32 {
 
 #[cfg(test)]
 mod tests {
-    use emporium_adapter::bindings::{deliveries::Lease, journal::Removal};
+    use emporium_adapter::bindings::{
+        deliveries::Lease,
+        journal::{Removal, Settlement},
+    };
 
     use super::*;
 
@@ -273,10 +286,13 @@ mod tests {
 
     fn settling(delivery: u64) -> Unit {
         Unit {
-            settles: Some(Lease {
-                delivery,
-                attempt: 1,
-            }),
+            settles: vec![Settlement {
+                lease: Lease {
+                    delivery,
+                    attempt: 1,
+                },
+                followers: Vec::new(),
+            }],
             ..unit()
         }
     }

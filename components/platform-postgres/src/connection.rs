@@ -18,10 +18,17 @@ use spin_sdk::{
     variables,
 };
 
-use crate::{refused::Refused, row::Row, schema};
+use crate::{
+    refused::{Refused, is_wrong_isolation},
+    row::Row,
+    schema,
+};
 
 /// The variable with the address of the database.
 const ADDRESS: &str = "postgres_url";
+
+/// What a session needs whose database or role has another default.
+const READ_COMMITTED: &str = "SET default_transaction_isolation TO 'read committed'";
 
 /// How often a statement is tried that lost to another one.
 const ATTEMPTS: usize = 10;
@@ -137,7 +144,13 @@ pub(crate) async fn run<T>(
 ) -> Result<T, Refused> {
     let address = address().await.map_err(Refused::Failed)?;
     let connection = connect(&address)?;
-    let outcome = statement(&connection).await;
+    let mut outcome = statement(&connection).await;
+    if outcome.as_ref().is_err_and(is_wrong_isolation) {
+        connection
+            .execute_async(READ_COMMITTED.to_owned(), Vec::new())
+            .await?;
+        outcome = statement(&connection).await;
+    }
     if matches!(outcome, Err(Error::ConnectionFailed(_))) {
         // Neither the connection nor where it led to is to be relied on.
         CONNECTION.set(Weak::new());

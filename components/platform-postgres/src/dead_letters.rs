@@ -19,10 +19,10 @@ macro_rules! letters {
         concat!(
             "SELECT d.id, s.service, t.name, e.id, e.kind, d.subject, e.envelope,
                 d.attempt - d.forgiven, d.reason, e.published_ms, d.died_ms
-            FROM emporium_1.dead AS d
-            JOIN emporium_1.subscriptions AS s ON s.id = (d.id >> 44)::int
-            JOIN emporium_1.topics AS t ON t.id = s.topic
-            JOIN emporium_1.events AS e ON e.sequence = d.id & 17592186044415
+            FROM emporium_2.dead AS d
+            JOIN emporium_2.subscriptions AS s ON s.id = (d.id >> 44)::int
+            JOIN emporium_2.topics AS t ON t.id = s.topic
+            JOIN emporium_2.events AS e ON e.sequence = d.id & 17592186044415
             WHERE ",
             $condition
         )
@@ -37,8 +37,8 @@ const LIST: &str = letters!(
     ORDER BY d.died_ms DESC, d.id DESC LIMIT $6::int"
 );
 const GET: &str = letters!("d.id = $1");
-const REPLAY: &str = "SELECT * FROM emporium_1.replay($1, $2)";
-const DISCARD: &str = "SELECT * FROM emporium_1.discard($1)";
+const REPLAY: &str = "SELECT * FROM emporium_2.replay($1, $2)";
+const DISCARD: &str = "SELECT * FROM emporium_2.discard($1)";
 
 impl Guest for Component {
     async fn list(filter: Filter, limit: u32, cursor: Option<String>) -> Result<Page, Error> {

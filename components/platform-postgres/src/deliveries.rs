@@ -9,7 +9,7 @@ use std::{
 use emporium_adapter::{
     Failure, Terms,
     bindings::deliveries::{
-        Batch, Burial, Delivery, Error, Fate, Guest, Lease, Return, Subscription,
+        Batch, Burial, Delivery, Error, Fate, Follower, Guest, Lease, Return, Subscription,
     },
     deliveries::{check_claim, check_lease_ms, check_wake},
     reason::shorten,
@@ -19,15 +19,15 @@ use spin_sdk::{pg::wit::postgres::ParameterValue, time::sleep};
 
 use crate::{
     Component, connection,
-    row::{integer, integers, optional_text, signed, small, smalls, text, texts},
+    row::{Row, integer, integers, optional_text, signed, small, smalls, text, texts},
 };
 
 const CLAIM: &str =
-    "SELECT * FROM emporium_1.claim($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)";
-const DISOWN: &str = "SELECT emporium_1.disown($1, $2, $3)";
-const EXTEND: &str = "SELECT emporium_1.extend($1, $2, $3)";
-const RELEASE: &str = "SELECT * FROM emporium_1.release($1, $2, $3, $4)";
-const BURY: &str = "SELECT emporium_1.bury($1, $2, $3)";
+    "SELECT * FROM emporium_2.claim($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)";
+const DISOWN: &str = "SELECT emporium_2.disown($1, $2, $3)";
+const EXTEND: &str = "SELECT emporium_2.extend($1, $2, $3)";
+const RELEASE: &str = "SELECT * FROM emporium_2.release($1, $2, $3, $4)";
+const BURY: &str = "SELECT emporium_2.bury($1, $2, $3)";
 
 /// How long a claim whose reply was lost waits for the database, and how often
 /// it looks.
@@ -95,6 +95,7 @@ async fn claim(
         integer(terms.max_attempts),
         integer(terms.backoff_base_ms),
         integer(terms.backoff_cap_ms),
+        small(i32::from(terms.retry_blocks)),
         small(i32::from(terms.blocks)),
         integer(terms.pause_after),
         integer(terms.pause_ms),
@@ -117,26 +118,24 @@ async fn claim(
     let lengths: Vec<usize> = row.unsigneds()?;
     let envelopes = row.optional_bytes()?.unwrap_or_default();
     let suspect = row.flag()?;
+    let mut followers = read_followers(&mut row)?;
     let next_due_in_ms = row.optional_unsigned()?;
     ENDED.with_borrow_mut(|ended| match ids.last() {
         Some(last) => ended.insert(name, *last),
         None => ended.remove(&name),
     });
-    let mut rest = envelopes.as_slice();
+    let mut envelopes = Envelopes(&envelopes);
     let events = event_ids.into_iter().zip(kinds).zip(subjects);
     let leases = ids.into_iter().zip(attempts);
-    let deliveries = leases.zip(events).zip(lengths).map(
-        |(((delivery, attempt), ((event_id, kind), subject)), length)| {
-            let (envelope, behind) = rest
-                .split_at_checked(length)
-                .ok_or_else(|| Failure::Other("an envelope is cut short".into()))?;
-            rest = behind;
+    let deliveries = leases.zip(events).zip(lengths).zip(1..).map(
+        |((((delivery, attempt), ((event_id, kind), subject)), length), place)| {
             Ok(Delivery {
                 lease: Lease { delivery, attempt },
                 event_id,
                 kind,
                 subject,
-                envelope: envelope.to_vec(),
+                envelope: envelopes.take(length)?,
+                followers: followers.remove(&place).unwrap_or_default(),
             })
         },
     );
@@ -145,6 +144,43 @@ async fn claim(
         suspect,
         next_due_in_ms,
     })
+}
+
+/// Envelopes, one behind the other.
+struct Envelopes<'a>(&'a [u8]);
+
+impl Envelopes<'_> {
+    fn take(&mut self, length: usize) -> Result<Vec<u8>, Failure> {
+        let (envelope, rest) = self
+            .0
+            .split_at_checked(length)
+            .ok_or_else(|| Failure::Other("an envelope is cut short".into()))?;
+        self.0 = rest;
+        Ok(envelope.to_vec())
+    }
+}
+
+/// Reads the columns of followers. Returns them by the place, from 1, of the
+/// delivery that they follow.
+fn read_followers(row: &mut Row) -> Result<HashMap<usize, Vec<Follower>>, Failure> {
+    let places: Vec<usize> = row.unsigneds()?;
+    let ids: Vec<u64> = row.unsigneds()?;
+    let events = row.texts()?.into_iter().zip(row.texts()?);
+    let lengths: Vec<usize> = row.unsigneds()?;
+    let envelopes = row.optional_bytes()?.unwrap_or_default();
+    let mut envelopes = Envelopes(&envelopes);
+    let mut followers: HashMap<usize, Vec<Follower>> = HashMap::new();
+    for (((place, delivery), (event_id, kind)), length) in
+        places.into_iter().zip(ids).zip(events).zip(lengths)
+    {
+        followers.entry(place).or_default().push(Follower {
+            delivery,
+            event_id,
+            kind,
+            envelope: envelopes.take(length)?,
+        });
+    }
+    Ok(followers)
 }
 
 /// Free what a claim may have leased of which no reply came, as soon as the

@@ -13,29 +13,29 @@ use crate::{
 };
 
 const GET: &str = "SELECT key, version, created_ms, updated_ms, value
-    FROM emporium_1.documents WHERE collection = $1 AND key = $2";
+    FROM emporium_2.documents WHERE collection = $1 AND key = $2";
 
 const GET_MANY: &str =
     "SELECT (w.n - 1)::int, d.key, d.version, d.created_ms, d.updated_ms, d.value
     FROM unnest($2::text[]) WITH ORDINALITY AS w (key, n)
-    JOIN emporium_1.documents AS d ON d.collection = $1 AND d.key = w.key";
+    JOIN emporium_2.documents AS d ON d.collection = $1 AND d.key = w.key";
 
 const BY_KEY: &str = "SELECT key, version, created_ms, updated_ms, value
-    FROM emporium_1.documents WHERE collection = $1 AND key >= $2 AND key < $3
+    FROM emporium_2.documents WHERE collection = $1 AND key >= $2 AND key < $3
     ORDER BY key LIMIT $4::int";
 const BY_KEY_DESCENDING: &str = "SELECT key, version, created_ms, updated_ms, value
-    FROM emporium_1.documents WHERE collection = $1 AND key >= $2 AND key < $3
+    FROM emporium_2.documents WHERE collection = $1 AND key >= $2 AND key < $3
     ORDER BY key DESC LIMIT $4::int";
 
 const BY_ENTRY: &str = "SELECT e.value, d.key, version, created_ms, updated_ms, d.value
-    FROM emporium_1.entries AS e
-    JOIN emporium_1.documents AS d ON d.collection = e.collection AND d.key = e.key
+    FROM emporium_2.entries AS e
+    JOIN emporium_2.documents AS d ON d.collection = e.collection AND d.key = e.key
     WHERE e.collection = $1 AND e.name = $2
         AND (e.value, e.key) >= ($3, $4) AND (e.value, e.key) < ($5, $6)
     ORDER BY e.value, e.key LIMIT $7::int";
 const BY_ENTRY_DESCENDING: &str = "SELECT e.value, d.key, version, created_ms, updated_ms, d.value
-    FROM emporium_1.entries AS e
-    JOIN emporium_1.documents AS d ON d.collection = e.collection AND d.key = e.key
+    FROM emporium_2.entries AS e
+    JOIN emporium_2.documents AS d ON d.collection = e.collection AND d.key = e.key
     WHERE e.collection = $1 AND e.name = $2
         AND (e.value, e.key) >= ($3, $4) AND (e.value, e.key) < ($5, $6)
     ORDER BY e.value DESC, e.key DESC LIMIT $7::int";

@@ -17,10 +17,10 @@ use crate::{
     row::{Row, text},
 };
 
-const COMMIT: &str = "SELECT * FROM emporium_1.commit($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, \
-    $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26)";
+const COMMIT: &str = "SELECT * FROM emporium_2.commit($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, \
+    $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28)";
 
-const PUBLISH_ONE: &str = "SELECT emporium_1.publish_one($1, $2, $3, $4)";
+const PUBLISH_ONE: &str = "SELECT emporium_2.publish_one($1, $2, $3, $4)";
 
 type Outcome = Result<Receipt, CommitError>;
 
@@ -77,7 +77,7 @@ fn only_event(unit: &Unit) -> Option<&Event> {
     match unit.events.as_slice() {
         [event]
             if unit.writes.is_empty()
-                && unit.settles.is_none()
+                && unit.settles.is_empty()
                 && unit.id.is_none()
                 && event.subject.is_none()
                 && event.not_before_ms.is_none() =>

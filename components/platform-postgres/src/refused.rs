@@ -7,6 +7,9 @@ use spin_sdk::pg::wit::postgres::{Error, QueryError};
 /// deadlock. All mean that nothing happened, and that a retry will see more.
 const LOST: [&str; 3] = ["EM001", "40001", "40P01"];
 
+/// What functions raise in a transaction of another isolation level than theirs.
+const WRONG_ISOLATION: &str = "EM003";
+
 /// No such schema, function, or table: the database is empty, or has been
 /// migrated by another version.
 const UNDEFINED: [&str; 3] = ["3F000", "42883", "42P01"];
@@ -25,6 +28,11 @@ pub(crate) enum Refused {
     /// To another statement, and can be tried again.
     Lost(String),
     Failed(Failure),
+}
+
+/// Whether a statement failed at the isolation level of its session.
+pub(crate) fn is_wrong_isolation(error: &Error) -> bool {
+    matches!(error, Error::QueryFailed(QueryError::DbError(error)) if error.code == WRONG_ISOLATION)
 }
 
 impl From<Error> for Refused {

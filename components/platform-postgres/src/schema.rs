@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// What this adapter reads and writes.
-pub(crate) const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 2;
 
 const FIND: &str = "SELECT version FROM emporium.schema";
 
@@ -24,9 +24,15 @@ const MIGRATE: &str = concat!(
     "DO $migrate$ BEGIN
         PERFORM pg_advisory_xact_lock(1701667184, 0);
         IF to_regclass('emporium.schema') IS NULL THEN
-            CREATE SCHEMA emporium_1;
     ",
     include_str!("../sql/tables.sql"),
+    "   ELSIF (SELECT version FROM emporium.schema) = 1 THEN
+    ",
+    include_str!("../sql/upgrade.sql"),
+    "   END IF;
+        IF to_regnamespace('emporium_2') IS NULL AND (SELECT version FROM emporium.schema) = 2 THEN
+            CREATE SCHEMA emporium_2;
+    ",
     include_str!("../sql/views.sql"),
     include_str!("../sql/lanes.sql"),
     include_str!("../sql/claims.sql"),

@@ -22,9 +22,9 @@ pub(crate) const CHUNK: usize = 256 << 10;
 /// What fits into one blob: positions are counted in 31 bits, memory in fewer.
 const CAPACITY: u64 = (CHUNK as u64) << 20;
 
-const ADD_CHUNK: &str = "SELECT emporium_1.add_chunk($1, $2, $3)";
-const FINISH: &str = "SELECT emporium_1.finish_blob($1, $2, $3, $4, $5)";
-const DISCARD: &str = "SELECT emporium_1.discard_upload($1)";
+const ADD_CHUNK: &str = "SELECT emporium_2.add_chunk($1, $2, $3)";
+const FINISH: &str = "SELECT emporium_2.finish_blob($1, $2, $3, $4, $5)";
+const DISCARD: &str = "SELECT emporium_2.discard_upload($1)";
 
 /// An unfinished upload. Less than a chunk of it is in memory.
 pub struct Upload {

@@ -11,13 +11,13 @@ use crate::{
     row::{Row, integer, integers, optional_text, text, texts},
 };
 
-const ANNOUNCE: &str = "SELECT 1 FROM emporium_1.announce($1, $2, $3, $4, $5, $6, $7)";
-const LEAVE: &str = "SELECT 1 FROM emporium_1.forget_workers(
-        ARRAY(SELECT number FROM emporium_1.workers WHERE id = $1), emporium.now_ms())";
+const ANNOUNCE: &str = "SELECT 1 FROM emporium_2.announce($1, $2, $3, $4, $5, $6, $7)";
+const LEAVE: &str = "SELECT 1 FROM emporium_2.forget_workers(
+        ARRAY(SELECT number FROM emporium_2.workers WHERE id = $1), NULL, emporium.now_ms())";
 
 /// The columns are those that `sighting` takes.
 const LIST: &str = "SELECT id, address, since_ms, in_flight, counter_names, counter_values, seen_ms
-    FROM emporium_1.workers WHERE until_ms > emporium.now_ms() ORDER BY since_ms, id";
+    FROM emporium_2.workers WHERE until_ms > emporium.now_ms() ORDER BY since_ms, id";
 
 impl Guest for Component {
     async fn announce(worker: Worker, for_ms: u32) -> Result<(), Error> {

@@ -6,7 +6,7 @@
 use emporium_adapter::{
     Failure, Terms,
     bindings::{
-        deliveries::{Batch, Delivery, Lease, Subscription},
+        deliveries::{Batch, Delivery, Follower, Lease, Subscription},
         maintenance::Suspension,
     },
     deliveries::{BATCH_BYTES, MOST_DEATHS, ROUND},
@@ -16,35 +16,32 @@ use emporium_adapter::{
 use crate::{
     clock::now_ms,
     connection::{Connection, Durability},
+    due::{Due, Queue},
     pauses,
-    row::{Row, integer, optional_text, text},
+    row::{integer, json, optional_text, text},
     subscriptions::{read_terms, replace_terms, subscribe},
-    succession::Dying,
+    succession::{Cause, take_keys},
     verdicts::count_retried,
 };
 
 const FIND: &str = "SELECT
         s.id,
-        s.max_attempts, s.backoff_base_ms, s.backoff_cap_ms, s.blocks, s.pause_after, s.pause_ms,
+        s.max_attempts, s.backoff_base_ms, s.backoff_cap_ms, s.retry_blocks, s.blocks,
+        s.pause_after, s.pause_ms,
         s.paused_ms, s.paused_until_ms, s.pause_reason,
-        (SELECT min(d.due_ms) FROM deliveries AS d WHERE d.subscription = s.id AND d.state <= 2)
+        (SELECT min(d.due_ms) FROM deliveries AS d WHERE d.subscription = s.id AND d.state <= 2),
+        (SELECT min(d.due_ms) FROM deliveries AS d WHERE d.subscription = s.id AND d.state = 0)
     FROM topics AS t JOIN subscriptions AS s ON s.topic = t.id
     WHERE t.name = ?1 AND s.service = ?2";
 
-/// The columns are those that `Due::read` takes.
-const DUE: &str = "SELECT
-        d.id, d.attempt, d.forgiven, d.state = 2, d.subject, e.id, e.kind, e.envelope
-    FROM deliveries AS d CROSS JOIN events AS e ON e.sequence = d.event
-    WHERE d.subscription = ?1 AND d.state <= 2 AND d.due_ms <= ?2
-    ORDER BY d.due_ms, d.id LIMIT ?3 OFFSET ?4";
 const LEASE: &str = "UPDATE deliveries
-    SET state = 2, attempt = attempt + 1, due_ms = ?2, worker = ?3
+    SET state = 2, attempt = attempt + 1, due_ms = ?2, worker = ?3, followers_until = NULL
     WHERE id IN (SELECT value FROM json_each(?1))";
 
-/// What has just been leased is due when its lease runs out, all at the same
-/// time: that is not something else.
+/// Leases taken by this claim do not count as the next due time. They run out all at
+/// the same time.
 const NEXT_DUE: &str = "SELECT due_ms FROM deliveries
-    WHERE subscription = ?1 AND state <= 2 AND (due_ms <> ?2 OR state = 1)
+    WHERE subscription = ?1 AND state <= 2 AND (due_ms <> ?2 OR state <> 2)
     ORDER BY due_ms LIMIT 1";
 
 struct Found {
@@ -53,19 +50,14 @@ struct Found {
     paused: Option<Suspension>,
     /// When the first delivery falls due, or did.
     next_due: Option<u64>,
+    /// The same, of those that gave up their keys.
+    next_returned: Option<u64>,
 }
 
-/// A delivery whose time has come.
-struct Due {
-    delivery: u64,
-    attempt: u32,
-    forgiven: u32,
-    /// Its lease ran out: it may have killed its handler.
-    suspect: bool,
-    subject: Option<String>,
-    event_id: String,
-    kind: String,
-    envelope: Vec<u8>,
+/// Until when who holds the leases of a claim.
+struct LeaseTerm<'a> {
+    worker: Option<&'a str>,
+    until: u64,
 }
 
 /// Claim up to `limit` deliveries.
@@ -93,25 +85,33 @@ pub(crate) fn claim(
         if let Some(before) = &found
             && before.terms != terms
         {
-            replace_terms(&connection, before.id, terms)?;
+            replace_terms(&connection, before.id, terms, now)?;
             found = find(&connection, subscription, now)?;
         }
         let id = match found {
             None => subscribe(&connection, subscription, terms, now)?,
             Some(found) => match found.without_work(now) {
-                None => found.id,
+                None => {
+                    if found.next_returned.is_some_and(|due| due <= now) {
+                        take_keys(&connection, found.id, now)?;
+                    }
+                    found.id
+                }
                 Some(batch) => return Ok(batch),
             },
         };
-        let claim = Claim {
+        let queue = Queue {
             connection: &connection,
             subscription: id,
-            worker,
             terms,
             now,
         };
-        if let Some(due) = claim.select(limit)? {
-            return claim.lease(due, now + u64::from(lease_ms));
+        if let Some(due) = queue.select(limit)? {
+            let term = LeaseTerm {
+                worker,
+                until: now + u64::from(lease_ms),
+            };
+            return queue.lease(due, limit, term);
         }
         let paused = find(&connection, subscription, now)?;
         let batch = paused.and_then(|paused| paused.without_work(now));
@@ -133,6 +133,7 @@ fn find(
         terms: read_terms(&mut row)?,
         paused: pauses::read(&mut row, now)?,
         next_due: row.optional_unsigned()?,
+        next_returned: row.optional_unsigned()?,
     }))
 }
 
@@ -152,22 +153,15 @@ impl Found {
     }
 }
 
-struct Claim<'a> {
-    connection: &'a Connection,
-    subscription: i64,
-    worker: Option<&'a str>,
-    terms: Terms,
-    now: u64,
-}
-
-impl Claim<'_> {
-    /// Choose a suspect alone, or others than suspects. Returns `None` if the
-    /// deaths of suspects paused the subscription.
+impl Queue<'_> {
+    /// Choose one whose lease ran out, alone, or others than such. Returns `None` if
+    /// the deaths of such paused the subscription.
     fn select(&self, limit: usize) -> Result<Option<Vec<Due>>, Failure> {
         for _ in 0..MOST_DEATHS {
             let mut round = self.read(limit.min(ROUND), 0)?;
             match round.first() {
-                Some(first) if first.suspect => {
+                Some(first) if first.ran_out => {
+                    self.separate(first)?;
                     if first.attempts() >= self.terms.max_attempts {
                         if self.let_die(first)? {
                             return Ok(None);
@@ -178,21 +172,22 @@ impl Claim<'_> {
                     round.truncate(1);
                     return Ok(Some(round));
                 }
-                _ => return self.without_suspects(round, limit).map(Some),
+                _ => return self.without_run_out(round, limit).map(Some),
             }
         }
         Ok(Some(Vec::new()))
     }
 
-    /// A suspect in the middle is passed over: its turn comes when it is first.
-    fn without_suspects(&self, mut round: Vec<Due>, limit: usize) -> Result<Vec<Due>, Failure> {
+    /// One whose lease ran out is passed over in the middle: its turn comes when it
+    /// is first.
+    fn without_run_out(&self, mut round: Vec<Due>, limit: usize) -> Result<Vec<Due>, Failure> {
         let mut selected = Vec::with_capacity(round.len());
         let (mut bytes, mut passed) = (0, 0);
         loop {
             let exhausted = round.len() < (limit - passed).min(ROUND);
             passed += round.len();
             for due in round {
-                if !due.suspect && bytes < BATCH_BYTES {
+                if !due.ran_out && bytes < BATCH_BYTES {
                     bytes += due.envelope.len();
                     selected.push(due);
                 }
@@ -204,68 +199,46 @@ impl Claim<'_> {
         }
     }
 
-    fn read(&self, limit: usize, offset: usize) -> Result<Vec<Due>, Failure> {
-        let due = [
-            integer(self.subscription),
-            integer(self.now),
-            integer(limit),
-            integer(offset),
-        ];
-        self.connection.rows(DUE, &due)?.map(Due::read).collect()
-    }
-
     /// Returns whether the subscription is paused then.
     fn let_die(&self, due: &Due) -> Result<bool, Failure> {
-        let dying = Dying {
-            delivery: due.delivery,
-            subscription: self.subscription,
-            subject: due.subject.as_deref(),
-            terms: self.terms,
-        };
-        dying.die(self.connection, &lease_ran_out(due.attempt), self.now)
+        let reason = lease_ran_out(due.attempt);
+        self.dying(due.delivery, due.subject.as_deref()).die(
+            self.connection,
+            Cause::Exhaustion,
+            &reason,
+            self.now,
+        )
     }
 
     /// Count the attempts, and start the time of the leases.
-    fn lease(&self, selected: Vec<Due>, until: u64) -> Result<Batch, Failure> {
+    fn lease(&self, selected: Vec<Due>, limit: usize, term: LeaseTerm) -> Result<Batch, Failure> {
         if !selected.is_empty() {
             let ids: Vec<u64> = selected.iter().map(|due| due.delivery).collect();
-            let ids = serde_json::Value::from(ids).to_string();
-            let leased = [text(&ids), integer(until), optional_text(self.worker)];
+            let until = integer(term.until);
+            let leased = [text(&json(&ids)), until, optional_text(term.worker)];
             self.connection.execute(LEASE, &leased)?;
         }
+        let room = limit.saturating_sub(selected.len());
+        let followers = self.followers(&selected, room)?;
         let next_due = self
             .connection
-            .row(NEXT_DUE, &[integer(self.subscription), integer(until)])?
+            .row(NEXT_DUE, &[integer(self.subscription), integer(term.until)])?
             .map(|mut row| row.unsigned::<u64>())
             .transpose()?;
         Ok(Batch {
-            suspect: selected.first().is_some_and(|first| first.suspect),
-            deliveries: selected.into_iter().map(Due::into_delivery).collect(),
+            suspect: selected.first().is_some_and(|first| first.ran_out),
+            deliveries: selected
+                .into_iter()
+                .zip(followers)
+                .map(|(due, followers)| due.into_delivery(followers))
+                .collect(),
             next_due_in_ms: next_due.map(|due| due.saturating_sub(self.now)),
         })
     }
 }
 
 impl Due {
-    fn read(mut row: Row) -> Result<Self, Failure> {
-        Ok(Self {
-            delivery: row.unsigned()?,
-            attempt: row.unsigned()?,
-            forgiven: row.unsigned()?,
-            suspect: row.flag()?,
-            subject: row.optional_text()?,
-            event_id: row.text()?,
-            kind: row.text()?,
-            envelope: row.blob()?,
-        })
-    }
-
-    /// Since the event was published, or replayed.
-    fn attempts(&self) -> u32 {
-        self.attempt.saturating_sub(self.forgiven)
-    }
-
-    fn into_delivery(self) -> Delivery {
+    fn into_delivery(self, followers: Vec<Follower>) -> Delivery {
         Delivery {
             lease: Lease {
                 delivery: self.delivery,
@@ -275,6 +248,7 @@ impl Due {
             kind: self.kind,
             subject: self.subject,
             envelope: self.envelope,
+            followers,
         }
     }
 }

@@ -54,7 +54,7 @@ const REPLAY: &str = "UPDATE deliveries
             SELECT 1 FROM deliveries AS holder
             WHERE holder.subscription = deliveries.subscription
                 AND holder.subject = deliveries.subject
-                AND holder.subject IS NOT NULL AND holder.state <= 3
+                AND holder.subject IS NOT NULL AND holder.state BETWEEN 1 AND 3
         ), 4, 1)
     WHERE id = ?1";
 const DISCARD: &str = "DELETE FROM deliveries WHERE id = ?1";

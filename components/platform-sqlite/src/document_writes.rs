@@ -12,7 +12,7 @@ use spin_sdk::sqlite::Value;
 use crate::{
     connection::Connection,
     journal::Refusal,
-    row::{integer, text},
+    row::{integer, json, text},
 };
 
 const FIND: &str = "SELECT id, version, entries, blobs FROM documents
@@ -280,9 +280,4 @@ impl Related {
         }
         Ok(())
     }
-}
-
-/// Sets of strings have no value that JSON cannot express.
-fn json(set: &impl serde::Serialize) -> String {
-    serde_json::to_string(set).unwrap_or_default()
 }

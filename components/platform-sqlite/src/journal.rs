@@ -20,8 +20,7 @@ use crate::{
     document_writes::Plan,
     publication::Topics,
     row::{integer, text},
-    settlement::Settled,
-    verdicts,
+    settlement::{self, Settled},
 };
 
 const FIND_UNIT: &str = "SELECT 1 FROM units WHERE id = ?1";
@@ -123,18 +122,17 @@ impl Transaction<'_> {
         {
             return Err(CommitError::Repeated.into());
         }
-        let plans = match (self.plan(unit), unit.settles) {
+        let plans = match self.plan(unit) {
             // A unit that is committed again fails at the versions it wrote
             // itself. What its author must know is that the work is done.
-            (Err(Refusal::Refused(_)), Some(lease))
-                if !verdicts::holds(self.connection, lease)? =>
-            {
+            Err(Refusal::Refused(_)) if !settlement::hold(self.connection, &unit.settles)? => {
                 return Err(CommitError::LeaseLost.into());
             }
-            (plans, _) => plans?,
+            plans => plans?,
         };
-        if let Some(lease) = unit.settles
-            && !self.settled.settle(self.connection, lease, self.now)?
+        if !self
+            .settled
+            .settle(self.connection, &unit.settles, self.now)?
         {
             return Err(CommitError::LeaseLost.into());
         }

@@ -18,6 +18,8 @@ mod settlement;
 
 mod claim;
 mod deliveries;
+mod due;
+mod followers;
 mod pauses;
 mod subscriptions;
 mod succession;
@@ -28,6 +30,7 @@ mod dead_letters;
 mod maintenance;
 mod status;
 mod sweep;
+mod work;
 
 mod workers;
 

@@ -2,7 +2,7 @@
 
 use emporium_adapter::{
     Failure,
-    bindings::maintenance::{Error, Event, Guest, Retention, Schema, Status, Swept},
+    bindings::maintenance::{Due, Error, Event, Guest, Retention, Schema, Status, Swept},
     maintenance::events,
     wakes::{self, Wakes},
 };
@@ -13,33 +13,19 @@ use crate::{
     connection::Connection,
     pauses,
     row::{Row, integer},
-    schema, status, sweep, workers,
+    schema, status, subscriptions, sweep, work, workers,
 };
 
 /// The columns are those that `event` takes.
 const EVENTS: &str = "SELECT
         e.sequence, e.id, t.name, e.kind, e.subject, e.published_ms,
-        (SELECT count(*) FROM deliveries AS d WHERE d.event = e.sequence),
+        (SELECT count(*) FROM deliveries AS d JOIN subscriptions AS s ON s.id = d.subscription
+            WHERE d.event = e.sequence),
         e.envelope
     FROM events AS e JOIN topics AS t ON t.id = e.topic
     WHERE e.sequence > ?1 ORDER BY e.sequence LIMIT ?2";
 const BEFORE_THE_LATEST: &str = "SELECT sequence FROM events
     ORDER BY sequence DESC LIMIT 1 OFFSET ?1";
-
-/// What is due of a paused subscription cannot be claimed.
-const DUE_TOPICS: &str = "SELECT t.name FROM topics AS t
-    WHERE EXISTS (
-        SELECT 1 FROM subscriptions AS s WHERE s.topic = t.id
-        AND (s.paused_ms IS NULL OR s.paused_until_ms <= ?1)
-        AND EXISTS (
-            SELECT 1 FROM deliveries AS d
-            WHERE d.subscription = s.id AND d.state <= 2 AND d.due_ms <= ?1
-        )
-    ) OR (
-        EXISTS (SELECT 1 FROM events AS e WHERE e.topic = t.id)
-        AND NOT EXISTS (SELECT 1 FROM subscriptions AS s WHERE s.topic = t.id)
-    )
-    ORDER BY t.name";
 
 impl Guest for Component {
     async fn migrate() -> Result<Schema, Error> {
@@ -76,22 +62,24 @@ impl Guest for Component {
         Ok(resumed)
     }
 
-    async fn wake_due() -> Result<Vec<String>, Error> {
+    async fn forget(service: String, topic: String) -> Result<bool, Error> {
+        Ok(subscriptions::forget(&service, &topic)?)
+    }
+
+    async fn wake_due() -> Result<Due, Error> {
         let now = clock::notice()?;
         workers::end_leases_of_gone(now)?;
-        let due = due_topics(now)?;
-        wakes::send(&due).await;
-        Ok(due.into_keys().collect())
+        let work = work::find(now)?;
+        wakes::send(&work.due).await;
+        Ok(Due {
+            topics: work.due.into_keys().collect(),
+            next_in_ms: work.next_ms.map(|next| next.saturating_sub(now)),
+        })
     }
 
     async fn sweep(retention: Retention) -> Result<Swept, Error> {
         Ok(sweep::sweep(retention, now_ms())?)
     }
-}
-
-fn due_topics(now: u64) -> Result<Wakes, Failure> {
-    let rows = Connection::current()?.rows(DUE_TOPICS, &[integer(now)])?;
-    rows.map(|mut row| Ok((row.text()?, None))).collect()
 }
 
 fn before_the_latest(count: usize) -> Result<u64, Failure> {

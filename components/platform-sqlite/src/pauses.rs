@@ -3,7 +3,8 @@
 use emporium_adapter::{
     Failure, Terms,
     bindings::maintenance::Suspension,
-    reason::{ON_REQUEST, deaths_in_a_row},
+    reason::{ON_REQUEST, too_many_deaths},
+    terms::PAUSE_WINDOW_MS,
 };
 
 use crate::{
@@ -16,10 +17,28 @@ const FIND: &str = "SELECT s.id, s.paused_ms, s.paused_until_ms, s.pause_reason
     WHERE t.name = ?1 AND s.service = ?2";
 const PAUSE: &str = "UPDATE subscriptions
     SET paused_ms = ?2, paused_until_ms = ?3, pause_reason = ?4 WHERE id = ?1";
+/// Whoever resumes a subscription has mended what failed: the breaker is closed.
 const RESUME: &str = "UPDATE subscriptions
-    SET paused_ms = NULL, paused_until_ms = NULL, pause_reason = NULL WHERE id = ?1";
-const COUNT_DEATH: &str = "UPDATE subscriptions SET deaths_in_a_row = deaths_in_a_row + 1
-    WHERE id = ?1 RETURNING deaths_in_a_row, paused_ms, paused_until_ms, pause_reason";
+    SET paused_ms = NULL, paused_until_ms = NULL, pause_reason = NULL,
+        half_open = 0, window_since_ms = 0
+    WHERE id = ?1";
+
+/// While the breaker is half open, the window is that of the latest pause.
+const COUNT_DEATH: &str = "UPDATE subscriptions
+    SET half_open = half_open AND settled = window_settled,
+        window_since_ms = iif(w.stays, window_since_ms, ?2),
+        window_settled = iif(w.stays, window_settled, settled),
+        window_deaths = iif(w.stays, window_deaths, 0) + 1
+    FROM (
+        SELECT iif(half_open, settled = window_settled, ?2 - window_since_ms BETWEEN 0 AND ?3)
+            AS stays
+        FROM subscriptions WHERE id = ?1
+    ) AS w
+    WHERE id = ?1
+    RETURNING half_open, window_deaths, settled - window_settled,
+        paused_ms, paused_until_ms, pause_reason";
+const OPEN: &str = "UPDATE subscriptions SET half_open = 1, window_settled = settled
+    WHERE id = ?1";
 
 /// Returns whether there is such a subscription.
 pub(crate) fn pause(
@@ -47,39 +66,43 @@ pub(crate) fn resume(service: &str, topic: &str, now: u64) -> Result<bool, Failu
             return Ok(false);
         };
         let subscription = row.integer()?;
-        let paused = read(&mut row, now)?.is_some();
-        if paused {
-            connection.execute(RESUME, &[integer(subscription)])?;
-        }
-        Ok(paused)
+        connection.execute(RESUME, &[integer(subscription)])?;
+        Ok(read(&mut row, now)?.is_some())
     })
 }
 
-/// Count a death of a subscription, which may have been one too many. Returns
-/// whether it is paused.
+/// Count a delivery that used up its attempts, which may have been one too many.
+/// Returns whether the subscription is paused.
 pub(crate) fn count_death(
     connection: &Connection,
     subscription: i64,
     terms: Terms,
     now: u64,
 ) -> Result<bool, Failure> {
-    let Some(mut row) = connection.row(COUNT_DEATH, &[integer(subscription)])? else {
+    let counted = [
+        integer(subscription),
+        integer(now),
+        integer(PAUSE_WINDOW_MS),
+    ];
+    let Some(mut row) = connection.row(COUNT_DEATH, &counted)? else {
         return Ok(false);
     };
-    let deaths = row.unsigned()?;
+    let half_open = row.flag()? && terms.pause_after > 0;
+    let (deaths, settled) = (row.unsigned()?, row.unsigned()?);
     if read(&mut row, now)?.is_some() {
         return Ok(true);
     }
-    if !terms.pauses_after(deaths) {
+    if !half_open && !terms.pauses_after(deaths, settled) {
         return Ok(false);
     }
+    connection.execute(OPEN, &[integer(subscription)])?;
     let until = now.saturating_add(terms.pause_ms);
     begin(
         connection,
         subscription,
         now,
         Some(until),
-        &deaths_in_a_row(deaths),
+        &too_many_deaths(deaths, settled),
     )?;
     Ok(until > now)
 }

@@ -10,18 +10,19 @@ use crate::{
     row::{integer, optional_integer, optional_text, text},
 };
 
-/// A topic is idle for a subscription that has nothing ready: its consumer may
-/// have stopped looking.
+/// A topic, and its subscriptions. One that has nothing ready is idle: its consumer
+/// may have stopped looking.
+///
+/// No wake is lost by this: transactions that write come one after the other. One
+/// that finds something ready comes before the claim that takes it, and that claim
+/// finds what it published, or says that there is more.
 const FIND_TOPIC: &str = "SELECT
-        t.id,
-        EXISTS (SELECT 1 FROM subscriptions WHERE topic = t.id),
-        EXISTS (
-            SELECT 1 FROM subscriptions AS s WHERE s.topic = t.id AND NOT EXISTS (
-                SELECT 1 FROM deliveries AS d
-                WHERE d.subscription = s.id AND d.state <= 2 AND d.due_ms <= ?2 AND d.state = 1
-            )
+        t.id, s.id, NOT EXISTS (
+            SELECT 1 FROM deliveries AS d
+            WHERE d.subscription = s.id AND d.state <= 2 AND d.due_ms <= ?2 AND d.state = 1
         )
-    FROM topics AS t WHERE t.name = ?1";
+    FROM topics AS t LEFT JOIN subscriptions AS s ON s.topic = t.id
+    WHERE t.name = ?1";
 const CREATE_TOPIC: &str = "INSERT INTO topics (name) VALUES (?1)
     ON CONFLICT (name) DO UPDATE SET name = name RETURNING id";
 
@@ -37,9 +38,10 @@ const OWE: &str = "INSERT INTO deliveries
     SELECT s.id, ?2, ?3, iif(?3 IS NOT NULL AND EXISTS (
         SELECT 1 FROM deliveries AS d
         WHERE d.subscription = s.id AND d.subject = ?3
-            AND d.subject IS NOT NULL AND d.state <= 3
+            AND d.subject IS NOT NULL AND d.state BETWEEN 1 AND 3
     ), 4, 1), ?4, ?4
-    FROM subscriptions AS s WHERE s.topic = ?1";
+    FROM subscriptions AS s WHERE s.topic = ?1
+    RETURNING subscription, state";
 
 /// The topics that a transaction publishes to, as they were before.
 #[derive(Default)]
@@ -53,9 +55,10 @@ type Cause = Option<String>;
 struct Topic {
     id: i64,
     subscribed: bool,
-    idle: bool,
-    /// The first event that was published and is due, if there is one.
-    busy_with: Option<Cause>,
+    /// The subscriptions that have nothing ready.
+    idle: Vec<i64>,
+    /// Where the first event was published that gives one of them something to do.
+    wake: Option<Cause>,
 }
 
 impl Topics {
@@ -82,28 +85,31 @@ impl Topics {
             return Ok(());
         };
         let due = event.not_before_ms.unwrap_or(now).max(now);
-        if due == now && topic.busy_with.is_none() {
-            topic.busy_with = Some(event.traceparent.clone());
-        }
+        // Whoever subscribes to a topic that has no subscription starts by looking.
+        let mut wakes = !topic.subscribed;
         if topic.subscribed {
-            connection.execute(
-                OWE,
-                &[
-                    integer(topic.id),
-                    integer(published.integer()?),
-                    optional_text(event.subject.as_deref()),
-                    integer(due),
-                ],
-            )?;
+            let owed = [
+                integer(topic.id),
+                integer(published.integer()?),
+                optional_text(event.subject.as_deref()),
+                integer(due),
+            ];
+            for mut row in connection.rows(OWE, &owed)? {
+                let (subscription, ready) = (row.integer()?, row.integer()? == 1);
+                wakes |= ready && topic.idle.contains(&subscription);
+            }
+        }
+        if wakes && due == now && topic.wake.is_none() {
+            topic.wake = Some(event.traceparent.clone());
         }
         Ok(())
     }
 
-    /// Those that had nothing to do before, and now have.
+    /// Those with a subscription that had nothing to do before, and now has.
     pub(crate) fn into_wakes(self) -> Wakes {
-        let woken = self.known.into_iter().filter(|(_, topic)| topic.idle);
-        woken
-            .filter_map(|(name, topic)| Some((name, topic.busy_with?)))
+        let topics = self.known.into_iter();
+        topics
+            .filter_map(|(name, topic)| Some((name, topic.wake?)))
             .collect()
     }
 
@@ -126,23 +132,27 @@ impl Topics {
 
 impl Topic {
     fn read(connection: &Connection, name: &str, now: u64) -> Result<Self, Failure> {
-        if let Some(mut row) = connection.row(FIND_TOPIC, &[text(name), integer(now)])? {
-            let (id, subscribed) = (row.integer()?, row.flag()?);
-            // Whoever subscribes to a topic that has none yet starts by looking.
-            let idle = row.flag()? || !subscribed;
-            return Ok(Self {
-                id,
-                subscribed,
-                idle,
-                busy_with: None,
-            });
+        let mut topic = None;
+        let mut idle = Vec::new();
+        let mut subscribed = false;
+        for mut row in connection.rows(FIND_TOPIC, &[text(name), integer(now)])? {
+            topic = Some(row.integer()?);
+            if let Some(subscription) = row.optional_integer()? {
+                subscribed = true;
+                if row.flag()? {
+                    idle.push(subscription);
+                }
+            }
         }
-        let id = create_topic(connection, name)?;
+        let id = match topic {
+            Some(id) => id,
+            None => create_topic(connection, name)?,
+        };
         Ok(Self {
             id,
-            subscribed: false,
-            idle: true,
-            busy_with: None,
+            subscribed,
+            idle,
+            wake: None,
         })
     }
 }

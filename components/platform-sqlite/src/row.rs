@@ -21,6 +21,12 @@ pub(crate) fn optional_text(value: Option<&str>) -> Value {
     value.map_or(Value::Null, text)
 }
 
+/// As a statement takes a list. What is written here has no value that JSON cannot
+/// express.
+pub(crate) fn json(list: &impl serde::Serialize) -> String {
+    serde_json::to_string(list).unwrap_or_default()
+}
+
 /// A row that is read column by column, in the order of the statement.
 pub(crate) struct Row {
     values: std::vec::IntoIter<Value>,
@@ -47,6 +53,14 @@ impl Row {
         value
             .try_into()
             .map_err(|_| unexpected("a count", Some(Value::Integer(value))))
+    }
+
+    pub(crate) fn optional_integer(&mut self) -> Result<Option<i64>, Failure> {
+        match self.values.next() {
+            Some(Value::Null) => Ok(None),
+            Some(Value::Integer(value)) => Ok(Some(value)),
+            other => Err(unexpected("an integer or nothing", other)),
+        }
     }
 
     pub(crate) fn optional_unsigned<T: TryFrom<i64>>(&mut self) -> Result<Option<T>, Failure> {

@@ -9,7 +9,7 @@ use emporium_adapter::Failure;
 use crate::connection::{Connection, Durability};
 
 /// The steps from version N to version N + 1. Never change one: add one.
-const MIGRATIONS: [&[&str]; 2] = [V1, V2];
+const MIGRATIONS: [&[&str]; 3] = [V1, V2, V3];
 
 /// How often instances that start at the same time may be in each other's way.
 const LOG_ATTEMPTS: usize = 20;
@@ -19,16 +19,17 @@ pub(crate) const VERSION: u32 = MIGRATIONS.len() as u32;
 
 /// `deliveries.state` is one of
 ///
+/// 0. returned: waits for its `due_ms`, while others have its key,
 /// 1. ready: waits for its `due_ms`,
 /// 2. leased: is being handled, until its `due_ms`,
 /// 3. blocking: dead, and those behind it wait,
 /// 4. waiting: for an earlier one with its key,
 /// 5. dead, and those behind it went on.
 ///
-/// The first two can fall due. The first three hold their ordering key: at most
-/// one delivery of a subscription and key is in any of them, which the index
-/// `deliveries_holding` enforces. The numbers stand in the statements as they
-/// are, because a parameter would keep SQLite from using the partial indexes.
+/// States 0 to 2 can fall due. States 1 to 3 hold their ordering key: at most one
+/// delivery of a subscription and key is in any of them, which the index
+/// `deliveries_holding` enforces. The numbers stand in the statements as they are,
+/// because a parameter would keep SQLite from using the partial indexes.
 const V1: &[&str] = &[
     // `entries` and `blobs` repeat, as JSON, what the tables of these names hold
     // about the document: a write that changes neither leaves them alone.
@@ -182,6 +183,79 @@ const V2: &[&str] = &[
     // One row: when the time was looked at last.
     "CREATE TABLE clock (last_ms INTEGER NOT NULL) STRICT",
     "INSERT INTO clock (last_ms) VALUES (0)",
+];
+
+const V3: &[&str] = &[
+    // An id is never used again: deliveries of a subscription that was forgotten
+    // are removed later. The window of the circuit breaker began at
+    // `window_since_ms`, when `window_settled` deliveries had been settled in all;
+    // since then `window_deaths` used up their attempts. `half_open` says that the
+    // breaker has paused the subscription, and nothing was settled since.
+    "CREATE TABLE subscriptions_3 (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        topic INTEGER NOT NULL,
+        service TEXT NOT NULL,
+        max_attempts INTEGER NOT NULL,
+        backoff_base_ms INTEGER NOT NULL,
+        backoff_cap_ms INTEGER NOT NULL,
+        retry_blocks INTEGER NOT NULL,
+        blocks INTEGER NOT NULL,
+        pause_after INTEGER NOT NULL,
+        pause_ms INTEGER NOT NULL,
+        window_since_ms INTEGER NOT NULL DEFAULT 0,
+        window_deaths INTEGER NOT NULL DEFAULT 0,
+        window_settled INTEGER NOT NULL DEFAULT 0,
+        half_open INTEGER NOT NULL DEFAULT 0,
+        paused_ms INTEGER,
+        paused_until_ms INTEGER,
+        pause_reason TEXT,
+        settled INTEGER NOT NULL DEFAULT 0,
+        retried INTEGER NOT NULL DEFAULT 0,
+        latency_ms INTEGER NOT NULL DEFAULT 0,
+        longest_ms INTEGER NOT NULL DEFAULT 0,
+        UNIQUE (topic, service)
+    ) STRICT",
+    "INSERT INTO subscriptions_3
+        (id, topic, service, max_attempts, backoff_base_ms, backoff_cap_ms, retry_blocks,
+        blocks, pause_after, pause_ms, paused_ms, paused_until_ms, pause_reason,
+        settled, retried, latency_ms)
+    SELECT id, topic, service, max_attempts, backoff_base_ms, backoff_cap_ms, 1,
+        blocks, pause_after, pause_ms, paused_ms, paused_until_ms, pause_reason,
+        settled, retried, latency_ms
+    FROM subscriptions",
+    "DROP TABLE subscriptions",
+    "ALTER TABLE subscriptions_3 RENAME TO subscriptions",
+    // What took up to a minute, up to ten, and longer, is counted under bounds
+    // that are no lower. The slowest took no longer than its bound, or all.
+    "UPDATE latencies SET bucket = 18 WHERE bucket = 15",
+    "UPDATE latencies SET bucket = 17 WHERE bucket = 14",
+    "UPDATE latencies SET bucket = 15 WHERE bucket = 13",
+    "UPDATE subscriptions SET longest_ms = coalesce((
+        SELECT min(latency_ms, coalesce(json_extract('[1, 2, 5, 10, 20, 50, 100, 200, 500,
+            1000, 2000, 5000, 10000, 20000, 50000, 100000, 200000, 600000]',
+            '$[' || max(bucket) || ']'), latency_ms))
+        FROM latencies WHERE subscription = subscriptions.id AND count > 0
+    ), 0)",
+    // Subscriptions that were forgotten, until all that they were owed is removed.
+    "CREATE TABLE forgotten (subscription INTEGER PRIMARY KEY) STRICT",
+    // The event of the last follower that was handed out under the lease. If the
+    // lease runs out, any of them may have killed the handler: those up to
+    // `until_event` are then handed out one at a time.
+    "ALTER TABLE deliveries ADD COLUMN followers_until INTEGER",
+    "CREATE TABLE singly (
+        subscription INTEGER NOT NULL,
+        subject TEXT NOT NULL,
+        until_event INTEGER NOT NULL,
+        PRIMARY KEY (subscription, subject)
+    ) STRICT, WITHOUT ROWID",
+    "DROP INDEX deliveries_holding",
+    "CREATE UNIQUE INDEX deliveries_holding ON deliveries (subscription, subject)
+        WHERE subject IS NOT NULL AND state BETWEEN 1 AND 3",
+    "CREATE INDEX deliveries_returned ON deliveries (subscription, due_ms) WHERE state = 0",
+    "CREATE INDEX deliveries_dead_of ON deliveries (subscription) WHERE died_ms IS NOT NULL",
+    // One row: the event at which the latest sweep ended.
+    "CREATE TABLE swept (published_ms INTEGER NOT NULL, event INTEGER NOT NULL) STRICT",
+    "INSERT INTO swept (published_ms, event) VALUES (0, 0)",
 ];
 
 /// Bring the database up to date.

@@ -21,9 +21,10 @@ use crate::{
 /// A lease that ran out is held by nobody: its delivery is pending.
 const READ: &str = "SELECT
         s.id, s.service, t.name,
-        s.max_attempts, s.backoff_base_ms, s.backoff_cap_ms, s.blocks, s.pause_after, s.pause_ms,
+        s.max_attempts, s.backoff_base_ms, s.backoff_cap_ms, s.retry_blocks, s.blocks,
+        s.pause_after, s.pause_ms,
         s.paused_ms, s.paused_until_ms, s.pause_reason,
-        s.settled, s.retried, s.latency_ms,
+        s.settled, s.retried, s.latency_ms, s.longest_ms,
         (SELECT count(*) FROM deliveries AS d
             WHERE d.subscription = s.id AND d.state <= 2 AND d.due_ms <= ?1),
         (SELECT min(d.due_ms) FROM deliveries AS d
@@ -31,7 +32,7 @@ const READ: &str = "SELECT
     FROM subscriptions AS s JOIN topics AS t ON t.id = s.topic
     ORDER BY s.service, t.name";
 const COUNT_LATER: &str = "SELECT
-        count(*) FILTER (WHERE d.state = 2), count(*) FILTER (WHERE d.state = 1)
+        count(*) FILTER (WHERE d.state = 2), count(*) FILTER (WHERE d.state <> 2)
     FROM deliveries AS d
     WHERE d.subscription = ?1 AND d.state <= 2 AND d.due_ms > ?2";
 const COUNT_WAITING: &str = "SELECT
@@ -66,7 +67,8 @@ fn status(
         policy: read_terms(&mut row)?.into(),
     };
     let paused = pauses::read(&mut row, now)?;
-    let (settled, retried, latency_ms) = (row.unsigned()?, row.unsigned()?, row.unsigned()?);
+    let (settled, retried) = (row.unsigned()?, row.unsigned()?);
+    let (latency_ms, longest_ms) = (row.unsigned()?, row.unsigned()?);
     let (due, oldest_due): (u64, Option<u64>) = (row.unsigned()?, row.optional_unsigned()?);
     let mut later = one(connection, COUNT_LATER, id, now)?;
     let (leased, delayed): (u64, u64) = (later.unsigned()?, later.unsigned()?);
@@ -83,7 +85,7 @@ fn status(
         oldest_pending_ms: oldest.map_or(0, |due| now.saturating_sub(due)),
         settled,
         retried,
-        latency: histogram::of_counts(latencies(connection, id)?, latency_ms),
+        latency: histogram::of_counts(latencies(connection, id)?, latency_ms, longest_ms),
         paused,
     })
 }

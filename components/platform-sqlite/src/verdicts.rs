@@ -12,17 +12,21 @@ use crate::{
     connection::Connection,
     row::{integer, text},
     subscriptions::read_terms,
-    succession::Dying,
+    succession::{Cause, Dying, promote},
 };
 
 /// A lease that ran out still counts, until the next claim takes it over.
 const FIND: &str = "SELECT d.subscription, d.subject, d.attempt - d.forgiven,
-        s.max_attempts, s.backoff_base_ms, s.backoff_cap_ms, s.blocks, s.pause_after, s.pause_ms
+        s.max_attempts, s.backoff_base_ms, s.backoff_cap_ms, s.retry_blocks, s.blocks,
+        s.pause_after, s.pause_ms
     FROM deliveries AS d JOIN subscriptions AS s ON s.id = d.subscription
     WHERE d.id = ?1 AND d.attempt = ?2 AND d.state = 2";
 const EXTEND: &str = "UPDATE deliveries SET due_ms = ?3
-    WHERE id = ?1 AND attempt = ?2 AND state = 2 RETURNING id";
-const RELEASE: &str = "UPDATE deliveries SET state = 1, due_ms = ?2, reason = ?3 WHERE id = ?1";
+    WHERE id = ?1 AND attempt = ?2 AND state = 2
+        AND EXISTS (SELECT 1 FROM subscriptions AS s WHERE s.id = subscription)
+    RETURNING id";
+const RELEASE: &str = "UPDATE deliveries
+    SET state = iif(?4 OR subject IS NULL, 1, 0), due_ms = ?2, reason = ?3 WHERE id = ?1";
 const COUNT_RETRIED: &str = "UPDATE subscriptions SET retried = retried + 1 WHERE id = ?1";
 
 /// A delivery under a lease that holds.
@@ -32,11 +36,6 @@ struct Leased {
     subject: Option<String>,
     attempts: u32,
     terms: Terms,
-}
-
-/// Whether a lease is still good.
-pub(crate) fn holds(connection: &Connection, lease: Lease) -> Result<bool, Failure> {
-    Ok(find(connection, lease)?.is_some())
 }
 
 pub(crate) fn extend(
@@ -61,7 +60,8 @@ pub(crate) fn release(
         return Ok(None);
     };
     if leased.attempts >= leased.terms.max_attempts {
-        leased.dying().die(connection, &back.reason, now)?;
+        let cause = Cause::Exhaustion;
+        leased.dying().die(connection, cause, &back.reason, now)?;
         return Ok(Some(Fate::Dead));
     }
     let wait = back
@@ -72,8 +72,12 @@ pub(crate) fn release(
         integer(leased.delivery),
         integer(due),
         text(&shorten(&back.reason)),
+        integer(i64::from(leased.terms.retry_blocks)),
     ];
     connection.execute(RELEASE, &returned)?;
+    if !leased.terms.retry_blocks {
+        promote(connection, leased.subscription, leased.subject.as_deref())?;
+    }
     count_retried(connection, leased.subscription)?;
     Ok(Some(Fate::RetriedAtMs(due)))
 }
@@ -86,7 +90,8 @@ pub(crate) fn bury(
     let Some(leased) = find(connection, burial.lease)? else {
         return Ok(None);
     };
-    leased.dying().die(connection, &burial.reason, now)?;
+    let cause = Cause::Burial;
+    leased.dying().die(connection, cause, &burial.reason, now)?;
     Ok(Some(()))
 }
 

@@ -107,6 +107,23 @@ pub fn settles(lease: Lease) -> Unit {
     }
 }
 
+/// The settlement of a delivery with the first ones of its followers.
+pub fn with_followers(delivery: &Delivery, count: usize) -> Settlement {
+    let followers = delivery.followers.iter().take(count);
+    Settlement {
+        lease: delivery.lease,
+        followers: followers.map(|follower| follower.delivery).collect(),
+    }
+}
+
+/// A unit that does nothing but end several deliveries.
+pub fn settles_all(settles: impl IntoIterator<Item = Settlement>) -> Unit {
+    Unit {
+        settles: settles.into_iter().collect(),
+        ..nothing()
+    }
+}
+
 /// Three attempts, a second apart at first; nothing blocks or pauses.
 pub fn subscription(service: &str, topic: &str) -> Subscription {
     Subscription {
@@ -131,9 +148,19 @@ pub fn blocking_subscription(service: &str, topic: &str) -> Subscription {
     subscription
 }
 
-/// As `subscription`, which pauses for a minute after so many deaths in a row.
-pub fn careful_subscription(service: &str, topic: &str, pause_after: u32) -> Subscription {
+/// As `subscription`, where those behind a delivery that waits for its next attempt
+/// go on.
+pub fn proceeding_subscription(service: &str, topic: &str) -> Subscription {
     let mut subscription = subscription(service, topic);
+    subscription.policy.during_retry = DuringRetry::Proceed;
+    subscription
+}
+
+/// As `subscription`, with one attempt, which pauses for a minute when so many have
+/// used it up.
+pub fn pausing_subscription(service: &str, topic: &str, pause_after: u32) -> Subscription {
+    let mut subscription = subscription(service, topic);
+    subscription.policy.max_attempts = 1;
     subscription.policy.pause_after = pause_after;
     subscription.policy.pause_ms = 60_000;
     subscription

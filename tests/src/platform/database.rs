@@ -83,7 +83,7 @@ impl Database {
                 // As a newer adapter does: its functions take the place of ours.
                 let update = format!(
                     "UPDATE emporium.schema SET version = {version}; \
-                     ALTER SCHEMA emporium_1 RENAME TO emporium_{version}"
+                     ALTER SCHEMA emporium_2 RENAME TO emporium_{version}"
                 );
                 Postgres::shared().query(url, &update);
             }

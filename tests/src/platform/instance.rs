@@ -153,6 +153,16 @@ impl Instance {
         claimed.await.expect("deliveries can be claimed")
     }
 
+    /// Claim for a minute, as a consumer does: again while there is more at once.
+    pub async fn claim_next(&mut self, subscription: &Subscription, limit: u32) -> Batch {
+        loop {
+            let batch = self.claim(subscription, limit).await;
+            if !batch.deliveries.is_empty() || batch.next_due_in_ms != Some(0) {
+                return batch;
+            }
+        }
+    }
+
     /// Claim for a minute, or as long as a worker is there.
     pub async fn claim_as(
         &mut self,
@@ -175,6 +185,35 @@ impl Instance {
     pub async fn resume(&mut self, subscription: &Subscription) -> bool {
         let (service, topic) = (subscription.service.clone(), subscription.topic.clone());
         self.resume_one(service, topic).await.expect("an answer")
+    }
+
+    /// Forget a subscription that is there.
+    pub async fn forget(&mut self, subscription: &Subscription) {
+        let (service, topic) = (subscription.service.clone(), subscription.topic.clone());
+        assert_eq!(self.forget_one(service, topic).await, Ok(true));
+    }
+
+    /// Sweep until there is nothing more to look at. Returns the sum.
+    pub async fn sweep_all(&mut self, retention: maintenance::Retention) -> maintenance::Swept {
+        let mut total = maintenance::Swept {
+            more: false,
+            events: 0,
+            deliveries: 0,
+            blobs: 0,
+            removals: 0,
+            units: 0,
+        };
+        loop {
+            let swept = self.sweep(retention).await.expect("a sweep");
+            total.events += swept.events;
+            total.deliveries += swept.deliveries;
+            total.blobs += swept.blobs;
+            total.removals += swept.removals;
+            total.units += swept.units;
+            if !swept.more {
+                return total;
+            }
+        }
     }
 
     /// Say that a worker is there, for ten seconds.

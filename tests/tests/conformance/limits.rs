@@ -1,7 +1,8 @@
 //! Limits: what fits exactly is taken, what is one over is not.
 
+use deliveries::Lease;
 use emporium_tests::{conformance, platform::*};
-use journal::{CommitError, Excess, Put, Unit};
+use journal::{CommitError, Excess, Put, Settlement, Unit};
 
 async fn assert_too_large(instance: &mut Instance, unit: Unit, limit: u64) {
     match instance.commit_one(unit).await {
@@ -55,6 +56,26 @@ conformance! {
         };
         instance.committed(events(1000)).await;
         assert_too_large(&mut instance, events(1001), 1000).await;
+    }
+
+    async fn a_unit_settles_a_thousand_deliveries(platform) {
+        let mut instance = platform.instance().await;
+        let lease = |delivery| Lease { delivery, attempt: 1 };
+        let settling = |count: u64| {
+            let followers = (3..=count).collect();
+            let alone = Settlement { lease: lease(1), followers: vec![] };
+            settles_all([alone, Settlement { lease: lease(2), followers }])
+        };
+        assert_eq!(instance.commit_one(settling(1000)).await, Err(CommitError::LeaseLost));
+        assert_too_large(&mut instance, settling(1001), 1000).await;
+        for twice in [
+            settles_all([lease(1), lease(1)].map(|lease| Settlement { lease, followers: vec![] })),
+            settles_all([Settlement { lease: lease(1), followers: vec![2, 2] }]),
+            settles_all([Settlement { lease: lease(1), followers: vec![1] }]),
+        ] {
+            let refused = instance.commit_one(twice).await;
+            assert!(matches!(refused, Err(CommitError::InvalidUnit(_))), "{refused:?}");
+        }
     }
 
     async fn five_hundred_documents_are_read_at_once(platform) {

@@ -7,6 +7,7 @@
 )]
 
 mod blobs;
+mod breaker;
 mod claims;
 mod clock;
 mod commits;
@@ -15,6 +16,8 @@ mod delays;
 mod documents;
 mod events;
 mod exactly_once;
+mod followers;
+mod forget;
 mod leases;
 mod limits;
 mod listings;

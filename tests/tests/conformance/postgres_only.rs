@@ -1,14 +1,22 @@
-//! What only transactions of several writers at once can get wrong.
+//! What is to be said of Postgres alone: what only transactions of several writers
+//! at once can get wrong, databases from before, and databases with other defaults.
 
 use std::{thread, thread::JoinHandle, time::Duration};
 
 use deliveries::{Fate, Return};
 use emporium_tests::{conformance_of, platform::*, servers::Postgres};
 
+/// A database as version 1 of the adapter left it.
+const VERSION_1: &str = include_str!("postgres_v1.sql");
+
 conformance_of!(postgres, POSTGRES, [
     a_lease_is_extended_from_when_the_call_had_its_turn
     a_wait_begins_when_the_call_had_its_turn
     a_sweep_looks_no_further_than_it_has_to
+    a_sweep_costs_no_more_for_events_that_are_still_owed
+    a_database_of_version_1_is_brought_up
+    another_default_isolation_level_changes_nothing
+    deliveries_without_an_event_are_passed_over
 ]);
 
 /// Keep every delivery locked, from when this returns until a call waits for
@@ -103,9 +111,105 @@ async fn a_sweep_looks_no_further_than_it_has_to(platform: &Platform) {
         SELECT coalesce(sum(idx_tup_fetch), 0) + coalesce(sum(seq_tup_read), 0)
         FROM pg_stat_user_tables WHERE schemaname = 'emporium' AND relname = 'events'";
     let before = last_number(url, read);
-    let sweep = "SELECT events FROM emporium_1.sweep(86400000, 86400000, 86400000, 86400000);
+    let sweep = "SELECT events FROM emporium_2.sweep(86400000, 86400000, 86400000, 86400000);
         SELECT pg_stat_force_next_flush()";
     Postgres::shared().query(url, sweep);
     let after = last_number(url, read);
     assert!(after - before <= 2_000, "{} rows were read", after - before);
+}
+
+async fn a_sweep_costs_no_more_for_events_that_are_still_owed(platform: &Platform) {
+    let mut instance = platform.instance().await;
+    instance.committed(publishes([event("topic", "e1")])).await;
+    instance.claim_one(&subscription("service", "topic")).await;
+    let url = url(platform);
+    let fill = "INSERT INTO emporium.events (id, topic, kind, published_ms, envelope)
+        SELECT 'e' || n, 1, 'KIND', 1, '' FROM generate_series(2, 20000) AS n;
+        INSERT INTO emporium.deliveries (id, owed_ms)
+        SELECT (1::bigint << 44) | sequence, 1 FROM emporium.events WHERE id <> 'e1'";
+    Postgres::shared().query(url, fill);
+    let read = "SELECT pg_stat_force_next_flush();
+        SELECT coalesce(sum(idx_tup_fetch), 0) + coalesce(sum(seq_tup_read), 0)
+        FROM pg_stat_user_tables WHERE schemaname = 'emporium'";
+    let before = last_number(url, read);
+    let mut calls = 1;
+    let sweep = "SELECT more FROM emporium_2.sweep(1000, 1000, 1000, 1000);
+        SELECT pg_stat_force_next_flush()";
+    while Postgres::shared().query(url, sweep).starts_with('t') {
+        calls += 1;
+    }
+    let rows = (last_number(url, read) - before) / calls;
+    assert!(calls > 15, "{calls} calls");
+    assert!(
+        rows <= 10_000,
+        "{rows} rows were read by each of {calls} calls"
+    );
+}
+
+async fn a_database_of_version_1_is_brought_up(platform: &Platform) {
+    Postgres::shared().query(url(platform), VERSION_1);
+    let mut instance = platform.instance().await;
+    assert_eq!(instance.value("things", "a").await, "{}");
+    let status = instance.status().await;
+    assert_eq!(
+        (
+            status.pending,
+            status.delayed,
+            status.dead,
+            status.settled,
+            status.retried
+        ),
+        (3, 1, 1, 7, 2),
+    );
+    assert_eq!(status.latency.counts.iter().sum::<u64>(), 7);
+    assert_eq!(status.latency.counts.len(), 19);
+    let subscription = subscription("service", "topic");
+    assert_eq!(status.subscription, subscription);
+    let mut handled = Vec::new();
+    for _ in 0..2 {
+        for delivery in instance.claim(&subscription, 10).await.deliveries {
+            handled.push(delivery.event_id);
+            instance.committed(settles(delivery.lease)).await;
+        }
+    }
+    assert_eq!(handled, ["pending", "first", "behind"]);
+    let functions = "SELECT count(*) FROM pg_namespace WHERE nspname = 'emporium_1'";
+    assert_eq!(last_number(url(platform), functions), 0);
+}
+
+async fn another_default_isolation_level_changes_nothing(platform: &Platform) {
+    let url = url(platform);
+    let set = "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I
+        SET default_transaction_isolation TO %L', current_database(), 'repeatable read'); END $$";
+    Postgres::shared().query(url, set);
+    let mut instance = platform.instance().await;
+    instance.committed(publishes([event("topic", "e1")])).await;
+    let subscription = subscription("service", "topic");
+    let lease = instance.claim_one(&subscription).await.lease;
+    instance.committed(settles(lease)).await;
+    assert!(instance.wake_due().await.is_ok());
+    let level =
+        "SELECT (current_setting('default_transaction_isolation') = 'repeatable read')::int";
+    assert_eq!(last_number(url, level), 1);
+}
+
+async fn deliveries_without_an_event_are_passed_over(platform: &Platform) {
+    let mut instance = platform.instance().await;
+    let subscription = subscription("service", "topic");
+    instance.claim(&subscription, 1).await;
+    for id in ["lost1", "lost2", "kept"] {
+        instance
+            .committed(publishes([keyed("topic", id, id)]))
+            .await;
+    }
+    let url = url(platform);
+    Postgres::shared().query(url, "DELETE FROM emporium.events WHERE id LIKE 'lost%'");
+    // As a consumer that claims one at a time, and stops at nothing.
+    for _ in 0..2 {
+        let batch = instance.claim(&subscription, 1).await;
+        assert_eq!((batch.deliveries, batch.next_due_in_ms), (vec![], Some(0)));
+    }
+    instance.claim_one(&subscription).await;
+    let keys = last_number(url, "SELECT count(*) FROM emporium.lanes");
+    assert_eq!(keys, 1);
 }

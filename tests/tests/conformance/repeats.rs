@@ -61,7 +61,7 @@ conformance! {
         instance.committed(publishes([event("topic", "e1")])).await;
         let lease = instance.claim_one(&subscription("service", "topic")).await.lease;
         let unit = Unit {
-            settles: Some(lease),
+            settles: settlement(lease),
             writes: vec![Write::Put(Put { expected: Expectation::Absent, ..put("things", "a", "1") })],
             ..named("u1")
         };
@@ -75,7 +75,7 @@ conformance! {
         instance.committed(named("u1")).await;
         instance.committed(publishes([event("topic", "e1")])).await;
         let lease = instance.claim_one(&subscription("service", "topic")).await.lease;
-        let unit = Unit { settles: Some(lease), ..named("u1") };
+        let unit = Unit { settles: settlement(lease), ..named("u1") };
         assert_eq!(instance.commit_one(unit).await, Err(CommitError::Repeated));
         instance.committed(settles(lease)).await;
     }

@@ -20,7 +20,9 @@ async fn sweep(instance: &mut Instance) -> Swept {
 }
 
 const NOTHING: Swept = Swept {
+    more: false,
     events: 0,
+    deliveries: 0,
     blobs: 0,
     removals: 0,
     units: 0,
@@ -36,7 +38,7 @@ conformance! {
         platform.advance(DAY - Duration::from_secs(60));
         assert_eq!(sweep(&mut instance).await, NOTHING);
         platform.advance(Duration::from_secs(120));
-        assert_eq!(sweep(&mut instance).await, Swept { events: 1, blobs: 1, removals: 1, units: 1 });
+        assert_eq!(sweep(&mut instance).await, Swept { events: 1, blobs: 1, removals: 1, units: 1, ..NOTHING });
         assert_eq!(sweep(&mut instance).await, NOTHING);
     }
 
@@ -133,11 +135,38 @@ conformance! {
         let mut events = 0;
         loop {
             let swept = sweep(&mut instance).await;
-            if swept == NOTHING { break; }
             steps += 1;
             events += swept.events;
+            if !swept.more { break; }
         }
         assert_eq!(events, 3000);
         assert!(steps > 1);
+    }
+
+    async fn events_that_are_owed_are_passed_over_a_bounded_number_at_a_time(platform) {
+        let mut instance = platform.instance().await;
+        let owing = subscription("service", "owed");
+        instance.claim(&owing, 1).await;
+        for part in 0..3 {
+            let ids = (0..1000).map(|number| format!("{part}-{number}"));
+            instance.committed(publishes(ids.map(|id| event("owed", &id)))).await;
+        }
+        instance.committed(publishes([event("free", "last")])).await;
+        platform.advance(2 * DAY);
+        let mut steps = Vec::new();
+        while steps.last().is_none_or(|swept: &Swept| swept.more) {
+            steps.push(sweep(&mut instance).await);
+        }
+        assert!(steps.len() > 3, "{steps:?}");
+        assert_eq!(steps.iter().map(|swept| swept.events).sum::<u64>(), 1);
+        // What is owed no longer is found when the sweep begins anew.
+        let batch = instance.claim(&owing, 5).await.deliveries;
+        let units = batch.iter().map(|delivery| settles(delivery.lease)).collect();
+        instance.commit(units).await;
+        let mut events = 0;
+        for _ in 0..steps.len() {
+            events += sweep(&mut instance).await.events;
+        }
+        assert_eq!(events, 5);
     }
 }

@@ -30,12 +30,12 @@ conformance! {
     async fn a_released_delivery_waits_longer_each_time_and_dies_at_last(platform) {
         let mut instance = platform.instance().await;
         instance.committed(publishes([event("topic", "e1")])).await;
-        for shortest in [750, 1500] {
+        for shortest in [750, 3000] {
             let (fate, [before, after]) = fail(platform, &mut instance).await;
             let Fate::RetriedAtMs(at) = fate else {
                 panic!("the delivery died early");
             };
-            // Up to a quarter either way of 1000 and 2000; a clock may round up.
+            // Up to a quarter either way of 1000 and 4000; a clock may round up.
             let times = before + shortest..=after + shortest * 5 / 3 + 1;
             assert!(times.contains(&at), "{at} {times:?}");
         }
@@ -114,6 +114,74 @@ conformance! {
         assert_eq!(instance.claim(&subscription, 1).await.deliveries, []);
         let letter = instance.get_dead(lease.delivery).await.expect("read").expect("a letter");
         assert_eq!((letter.attempts, letter.reason.as_str()), (1, "nonsense"));
+    }
+
+    async fn those_behind_a_retry_go_on_if_the_policy_says_so(platform) {
+        let mut instance = platform.instance().await;
+        let proceeding = proceeding_subscription("service", "topic");
+        instance.committed(publishes(["1", "2", "3"].map(|id| keyed("topic", id, "key")))).await;
+        let first = instance.claim(&proceeding, 1).await.deliveries[0].lease;
+        assert!(matches!(instance.release(vec![back(first, "x")]).await[..], [Ok(Fate::RetriedAtMs(_))]));
+        assert_eq!(instance.status().await.delayed, 1);
+        let second = instance.claim_one(&proceeding).await;
+        assert_eq!(second.event_id, "2");
+        platform.advance(Duration::from_secs(10));
+        // One at a time: its key is held.
+        assert_eq!(instance.claim_next(&proceeding, 10).await.deliveries, []);
+        instance.committed(settles(second.lease)).await;
+        for (id, attempt) in [("1", 2), ("3", 1)] {
+            let next = instance.claim_next(&proceeding, 10).await.deliveries.remove(0);
+            assert_eq!((next.event_id.as_str(), next.lease.attempt), (id, attempt));
+            instance.committed(settles(next.lease)).await;
+        }
+        assert_eq!(instance.claim_next(&proceeding, 10).await.next_due_in_ms, None);
+    }
+
+    async fn a_retry_that_falls_due_takes_its_key_back(platform) {
+        let mut instance = platform.instance().await;
+        let proceeding = proceeding_subscription("service", "topic");
+        instance.committed(publishes([keyed("topic", "1", "key")])).await;
+        let lease = instance.claim_one(&proceeding).await.lease;
+        instance.release(vec![back(lease, "x")]).await;
+        let wait = instance.claim(&proceeding, 1).await.next_due_in_ms.expect("a retry");
+        assert!((500..=1250).contains(&wait), "{wait}");
+        platform.advance(Duration::from_secs(10));
+        assert_eq!(instance.wake_due().await, Ok(vec!["topic".into()]));
+        let again = instance.claim_next(&proceeding, 10).await.deliveries.remove(0);
+        assert_eq!((again.event_id.as_str(), again.lease.attempt), ("1", 2));
+        instance.committed(publishes([keyed("topic", "2", "key")])).await;
+        assert_eq!(instance.claim_next(&proceeding, 10).await.deliveries, []);
+        instance.committed(settles(again.lease)).await;
+        assert_eq!(instance.claimed_events(&proceeding, 10).await, ["2"]);
+    }
+
+    async fn several_retries_of_a_key_come_one_at_a_time(platform) {
+        let mut instance = platform.instance().await;
+        let proceeding = proceeding_subscription("service", "topic");
+        instance.committed(publishes(["1", "2", "3"].map(|id| keyed("topic", id, "key")))).await;
+        for _ in 0..3 {
+            let lease = instance.claim(&proceeding, 1).await.deliveries[0].lease;
+            instance.release(vec![back(lease, "x")]).await;
+        }
+        platform.advance(Duration::from_secs(10));
+        for id in ["1", "2", "3"] {
+            let batch = instance.claim_next(&proceeding, 10).await.deliveries;
+            assert_eq!(batch.len(), 1, "{batch:?}");
+            assert_eq!(batch[0].event_id, id);
+            instance.committed(settles(batch[0].lease)).await;
+        }
+    }
+
+    async fn a_retry_without_a_key_waits_for_nobody(platform) {
+        let mut instance = platform.instance().await;
+        let proceeding = proceeding_subscription("service", "topic");
+        instance.committed(publishes(["1", "2"].map(|id| event("topic", id)))).await;
+        let batch = instance.claim(&proceeding, 10).await.deliveries;
+        instance.release(vec![back(batch[0].lease, "x")]).await;
+        platform.advance(Duration::from_secs(10));
+        let again = instance.claim_next(&proceeding, 10).await.deliveries;
+        assert_eq!(again.len(), 1);
+        assert_eq!(again[0].event_id, "1");
     }
 
     async fn an_endless_wait_is_stored(platform) {

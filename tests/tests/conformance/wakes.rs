@@ -110,6 +110,78 @@ conformance! {
         assert_eq!(count(platform, &mut wakes, "leased").await, 1);
     }
 
+    // At d15352b each publication of a key that was busy woke.
+    async fn an_event_that_waits_for_its_key_wakes_nobody(platform) {
+        let mut instance = platform.instance().await;
+        let subscription = subscription("service", "topic");
+        instance.committed(publishes([keyed("topic", "1", "key")])).await;
+        instance.claim_one(&subscription).await;
+        let mut wakes = platform.wakes("topic").await;
+        for id in ["2", "3", "4"] {
+            instance.committed(publishes([keyed("topic", id, "key")])).await;
+        }
+        assert_eq!(count(platform, &mut wakes, "topic").await, 0);
+        instance.committed(publishes([keyed("topic", "5", "key"), keyed("topic", "6", "other")])).await;
+        assert_eq!(count(platform, &mut wakes, "topic").await, 1);
+    }
+
+    // A consumer looks again when something was left, and is woken when nothing was.
+    async fn an_event_is_found_or_woken_for_whenever_it_is_published(platform) {
+        let mut instance = platform.instance().await;
+        let mut publisher = platform.instance().await;
+        for moment in 0..4 {
+            let topic = format!("topic-{moment}");
+            let subscription = subscription("service", &topic);
+            let late = publishes([event(&topic, &format!("late-{moment}"))]);
+            instance.claim(&subscription, 1).await;
+            instance.committed(publishes([event(&topic, &format!("early-{moment}"))])).await;
+            let mut wakes = platform.wakes(&topic).await;
+            if moment == 0 { publisher.committed(late.clone()).await; }
+            let batch = instance.claim(&subscription, 1).await;
+            if moment == 1 { publisher.committed(late.clone()).await; }
+            instance.committed(settles(batch.deliveries[0].lease)).await;
+            if moment == 2 { publisher.committed(late.clone()).await; }
+            let mut found = batch.next_due_in_ms == Some(0);
+            if !found {
+                let batch = instance.claim(&subscription, 1).await;
+                found = !batch.deliveries.is_empty();
+            }
+            if moment == 3 { publisher.committed(late).await; }
+            let woken = if moment == 0 { 0 } else { count(platform, &mut wakes, &topic).await };
+            assert!(found || woken > 0, "moment {moment}");
+        }
+    }
+
+    async fn the_ticker_is_told_when_something_falls_due(platform) {
+        let mut instance = platform.instance().await;
+        let subscription = subscription("service", "topic");
+        instance.claim(&subscription, 1).await;
+        assert_eq!(instance.due().await.expect("woken").next_in_ms, None);
+        let next = async |instance: &mut Instance| {
+            let due = instance.due().await.expect("woken");
+            assert_eq!(due.topics, Vec::<String>::new());
+            due.next_in_ms.expect("something falls due")
+        };
+        let mut later = event("topic", "later");
+        later.not_before_ms = Some(platform.now_ms() + 3_600_000);
+        instance.committed(publishes([later, event("topic", "now")])).await;
+        let lease = instance.claim_one(&subscription).await.lease;
+        let lease_ends = next(&mut instance).await;
+        assert!((50_000..=60_000).contains(&lease_ends), "{lease_ends}");
+        instance.release(vec![back(lease, "x")]).await;
+        let retry = next(&mut instance).await;
+        assert!((500..=1250).contains(&retry), "{retry}");
+        platform.advance(BACKOFF_OVER);
+        instance.pause(&subscription, Some(10_000)).await;
+        let pause_ends = next(&mut instance).await;
+        assert!((9_000..=10_000).contains(&pause_ends), "{pause_ends}");
+        platform.advance(BACKOFF_OVER);
+        let lease = instance.claim_one(&subscription).await.lease;
+        instance.committed(settles(lease)).await;
+        let delayed = next(&mut instance).await;
+        assert!((3_300_000..3_500_000).contains(&delayed), "{delayed}");
+    }
+
     async fn commits_do_without_redis(platform) {
         for redis in [Redis::Unset, Redis::OutOfReach] {
             let mut elsewhere = platform.elsewhere_with(redis).await;

@@ -7,7 +7,7 @@ use emporium_tests::platform::*;
 
 use super::{
     Run,
-    served::{Delivery, Moment, Served, State},
+    served::{Delivery, Moment, Served, State, WINDOW},
     world::World,
 };
 
@@ -23,9 +23,16 @@ impl World {
             .iter()
             .filter_map(|served| served.pause.flatten());
         let workers = self.workers.values().copied();
+        let windows = self
+            .served
+            .iter()
+            .filter_map(|served| Some(served.breaker.since?.plus(WINDOW)));
         // A subscription that is new is owed all of them.
         let events = self.events.iter().map(|event| event.due);
-        due.chain(pauses).chain(workers).chain(events)
+        due.chain(pauses)
+            .chain(windows)
+            .chain(workers)
+            .chain(events)
     }
 
     /// The topics that a ticker has to wake.
@@ -47,16 +54,52 @@ impl World {
     }
 }
 
+impl Served {
+    /// Those that were never tried have followers, unless these come one at a time:
+    /// the first that wait for the key, as far as they are due.
+    fn check_followers(&self, limit: usize, batch: &Batch, now: Moment) {
+        let followers = batch.deliveries.iter().map(|one| one.followers.len());
+        let room = limit - batch.deliveries.len();
+        assert!(followers.sum::<usize>() <= room, "{batch:?}");
+        let keyed = batch.deliveries.iter().filter(|one| one.subject.is_some());
+        let alone = keyed.count() == 1;
+        for handed_out in &batch.deliveries {
+            let mut deliveries = self.deliveries.iter();
+            let first = deliveries.find(|one| one.event == handed_out.event_id);
+            let first = first.expect("it was checked");
+            let until = |singly: &BTreeMap<String, u64>| {
+                let key = first.key.as_ref();
+                key.and_then(|key| singly.get(key)).copied().unwrap_or(0)
+            };
+            let leads = first.key.is_some()
+                && first.attempt == 0
+                && !batch.suspect
+                && first.order > until(&self.singly);
+            let behind = self.deliveries.iter();
+            let behind = behind.filter(|one| one.key == first.key && one.state == State::Waiting);
+            let ready = behind.take_while(|one| one.may_follow(now));
+            let ready: Vec<&str> = ready.map(|one| one.event.as_str()).collect();
+            let ready = if leads { &ready[..] } else { &[] };
+            let found = handed_out.followers.iter();
+            let found: Vec<&str> = found.map(|one| one.event_id.as_str()).collect();
+            assert!(ready.starts_with(&found), "{found:?} of {ready:?}");
+            if alone && first.order > until(&self.perhaps_singly) {
+                assert_eq!(found.len(), ready.len().min(room), "{ready:?}");
+            }
+        }
+    }
+}
+
 impl Run<'_> {
-    /// A claim hands out what can be claimed: a suspect alone, or others than
-    /// suspects, and as many as there are. Suspects may have died on the way.
+    /// A claim hands out what can be claimed: one whose lease ran out alone, or others,
+    /// and as many as there are. Some may have died on the way: returns whether.
     pub(super) async fn check_claim(
         &mut self,
         place: usize,
         limit: usize,
         batch: &Batch,
         now: Moment,
-    ) {
+    ) -> bool {
         let dead = self.dead_letters().await;
         let served = &mut self.world.served[place];
         let attempts = served.subscription.policy.max_attempts;
@@ -74,15 +117,20 @@ impl Run<'_> {
                 id
             })
             .collect();
+        let have_died = !deaths.is_empty();
+        assert!(
+            !have_died || !served.is_paused(now),
+            "{deaths:?} died during a pause"
+        );
         for id in deaths {
-            assert!(!served.is_paused(now), "{id} died during a pause");
-            served.die(id, now);
+            served.separate(id);
+            served.die(id, true, now);
         }
         if served.is_paused(now) {
             assert_eq!(batch.deliveries, []);
             let ends = served.pause.flatten();
             assert_eq!(batch.next_due_in_ms.is_some(), ends.is_some());
-            return;
+            return have_died;
         }
 
         let claimable: Vec<&Delivery> = served
@@ -90,6 +138,9 @@ impl Run<'_> {
             .iter()
             .filter(|one| one.is_claimable(now))
             .collect();
+        // One that gave up its key may be handed out, or have to wait.
+        let returned = |one: &&&Delivery| one.state == State::Returned;
+        let uncertain = claimable.iter().filter(returned).count();
         let blameless = claimable.iter().filter(|one| !one.is_suspect()).count();
         let mut claimed = Vec::new();
         for handed_out in &batch.deliveries {
@@ -101,25 +152,33 @@ impl Run<'_> {
             assert!(found.id.is_none_or(|id| id == handed_out.lease.delivery));
             claimed.push(*found);
         }
+        let certain = claimable.len() - uncertain;
         assert_eq!(batch.suspect, claimed.iter().any(|one| one.is_suspect()));
         if batch.suspect {
-            assert_eq!(claimed.len(), 1, "a suspect is handed out alone");
+            assert_eq!(claimed.len(), 1, "it is handed out alone");
             assert!(claimed[0].attempt - claimed[0].forgiven < attempts);
         } else if blameless == claimable.len() {
-            assert_eq!(claimed.len(), blameless.min(limit));
+            assert!(claimed.len() <= blameless.min(limit));
+            assert!(claimed.len() >= certain.min(limit));
         } else {
             assert!(claimed.len() <= blameless.min(limit));
-            assert!(!claimed.is_empty(), "there is something to claim");
+            assert!(
+                !claimed.is_empty() || certain == 0,
+                "there is something to claim"
+            );
         }
-        if claimable.len() > claimed.len() {
+        served.check_followers(limit, batch, now);
+        let of_these = claimed.iter().filter(returned).count();
+        if certain > claimed.len() - of_these {
             assert_eq!(batch.next_due_in_ms, Some(0), "there is more to claim");
-        } else {
+        } else if uncertain == 0 {
             assert_ne!(
                 batch.next_due_in_ms,
                 Some(0),
                 "there is nothing more to claim"
             );
         }
+        have_died
     }
 
     /// Compare everything that can be asked for.

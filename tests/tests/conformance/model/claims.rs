@@ -1,6 +1,6 @@
 //! Random claims, verdicts and replays, and what becomes of the deliveries.
 
-use deliveries::{Fate, Lease, Return};
+use deliveries::{Fate, Follower, Lease, Return};
 use emporium_tests::platform::*;
 use rand::{Rng as _, seq::IndexedRandom as _};
 
@@ -10,9 +10,18 @@ use super::{
     steps::WORKERS,
 };
 
+fn ids(followers: &[Follower]) -> Vec<u64> {
+    followers.iter().map(|follower| follower.delivery).collect()
+}
+
 impl Run<'_> {
     pub(super) async fn claim(&mut self) {
         let place = self.random.random_range(0..self.world.served.len());
+        while self.claim_of(place).await {}
+    }
+
+    /// Returns whether deliveries died.
+    async fn claim_of(&mut self, place: usize) -> bool {
         let subscription = self.world.served[place].subscription.clone();
         let limit = self.random.random_range(1..=6);
         let worker = self.any(&[None, Some(WORKERS[0]), Some(WORKERS[1])]);
@@ -27,20 +36,28 @@ impl Run<'_> {
         let claimed: Vec<_> = batch
             .deliveries
             .iter()
-            .map(|one| (&one.event_id, one.lease.attempt))
+            .map(|one| (&one.event_id, one.lease.attempt, ids(&one.followers)))
             .collect();
         self.history
             .add(&(place, limit, &worker, claimed, batch.next_due_in_ms));
         self.world.subscribe(place);
-        self.check_claim(place, limit as usize, &batch, now).await;
+        let have_died = self.check_claim(place, limit as usize, &batch, now).await;
         let served = &mut self.world.served[place];
         for claimed in batch.deliveries {
+            let followers = ids(&claimed.followers);
+            let until = served.name_followers(&claimed.followers);
+            let key = (claimed.lease.delivery, claimed.lease.attempt);
+            self.followers.insert(key, followers);
+            let mut deliveries = served.deliveries.iter();
+            let run_out = deliveries.any(|one| one.event == claimed.event_id && one.is_suspect());
+            if run_out {
+                served.retried += 1;
+                served.separate(claimed.lease.delivery);
+            }
             let mut deliveries = served.deliveries.iter_mut();
             let delivery = deliveries.find(|one| one.event == claimed.event_id);
             let delivery = delivery.expect("it was checked");
-            if delivery.is_suspect() {
-                served.retried += 1;
-            }
+            delivery.followers_until = until;
             delivery.state = State::Leased;
             delivery.attempt = claimed.lease.attempt;
             delivery.id = Some(claimed.lease.delivery);
@@ -48,6 +65,11 @@ impl Run<'_> {
             delivery.worker.clone_from(&worker);
             self.leases.push(claimed.lease);
         }
+        // A claim that lets some die may leave it to the next to give keys back.
+        if !have_died && !served.is_paused(now) {
+            served.take_keys(now);
+        }
+        have_died
     }
 
     pub(super) async fn release(&mut self) {
@@ -80,13 +102,13 @@ impl Run<'_> {
             let attempts = held.attempt - held.forgiven;
             if attempts >= policy.max_attempts {
                 assert_eq!(fate, Ok(Fate::Dead));
-                served.die(back.lease.delivery, now);
+                served.die(back.lease.delivery, true, now);
                 return;
             }
             let Ok(Fate::RetriedAtMs(due)) = fate else {
                 panic!("{back:?} came to {fate:?}");
             };
-            let wait = policy.backoff_base_ms << (attempts - 1);
+            let wait = policy.backoff_base_ms * 4_u64.pow(attempts - 1);
             let wait = wait.min(policy.backoff_cap_ms);
             let (shortest, longest) = match back.retry_after_ms {
                 Some(wait) => (wait, wait),
@@ -96,12 +118,11 @@ impl Run<'_> {
                 due >= now.earliest + shortest && due <= now.latest + longest + 1,
                 "{due}"
             );
-            held.state = State::Ready;
-            held.due = Moment {
+            let due = Moment {
                 earliest: due,
                 latest: due,
             };
-            served.retried += 1;
+            served.return_until(back.lease, due);
             return;
         }
         assert_eq!(fate, Err(deliveries::Error::LeaseLost), "{back:?}");
@@ -123,7 +144,7 @@ impl Run<'_> {
                 "{lease:?}: {outcome:?}"
             );
             if let Some(served) = expected {
-                served.die(lease.delivery, now);
+                served.die(lease.delivery, false, now);
             }
         }
     }

@@ -1,7 +1,8 @@
 //! Random units, and what becomes of them.
 
+use deliveries::Lease;
 use emporium_tests::platform::*;
-use journal::{CommitError, Event, Expectation, Put, Removal, Unit, Write};
+use journal::{CommitError, Event, Expectation, Put, Removal, Settlement, Unit, Write};
 use rand::Rng as _;
 
 use super::{Run, world::Outcome};
@@ -17,20 +18,47 @@ impl Run<'_> {
         self.commit_units(units).await;
     }
 
-    /// As a consumer does: one unit for each delivery.
+    /// As a consumer does: one unit for each delivery, or for several.
     pub(super) async fn settle(&mut self) {
         let leases = self.some_leases();
-        let units = leases.into_iter().map(|lease| {
+        let size = self.random.random_range(1..=3);
+        let units = leases.chunks(size).map(|leases| {
             let mut unit = if self.random.random_bool(0.5) {
                 self.unit()
             } else {
                 nothing()
             };
-            unit.settles = Some(lease);
+            for lease in leases {
+                let settlement = self.settlement(*lease, &unit.settles);
+                unit.settles.extend(settlement);
+            }
             unit
         });
         let units = units.collect();
         self.commit_units(units).await;
+    }
+
+    /// A lease with some of its followers, or now and then with another delivery,
+    /// unless the unit settles it already.
+    fn settlement(&mut self, lease: Lease, others: &[Settlement]) -> Option<Settlement> {
+        let key = (lease.delivery, lease.attempt);
+        let mut followers = self.followers.get(&key).cloned().unwrap_or_default();
+        followers.truncate(self.random.random_range(0..=followers.len()));
+        if self.random.random_bool(0.05) {
+            let stranger = self.some_leases().first().map(|lease| lease.delivery);
+            followers.extend(stranger.filter(|id| !self.world.waits(*id)));
+        }
+        let mut all: Vec<u64> = others
+            .iter()
+            .flat_map(|other| other.followers.iter().chain([&other.lease.delivery]))
+            .chain(&followers)
+            .copied()
+            .collect();
+        all.push(lease.delivery);
+        let count = all.len();
+        all.sort_unstable();
+        all.dedup();
+        (all.len() == count).then_some(Settlement { lease, followers })
     }
 
     async fn commit_units(&mut self, units: Vec<Unit>) {
@@ -77,7 +105,7 @@ impl Run<'_> {
             id: named.then(|| format!("unit-{}", self.random.random_range(0..40))),
             writes,
             events,
-            settles: None,
+            settles: Vec::new(),
         }
     }
 

@@ -3,7 +3,11 @@
 //!
 //! `EMPORIUM_SEED` repeats a run, `EMPORIUM_STEPS` makes it longer or shorter.
 
-use std::{collections::VecDeque, env, time::Duration};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    env,
+    time::Duration,
+};
 
 use emporium_tests::{conformance, platform::*};
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng, seq::IndexedRandom as _};
@@ -39,6 +43,8 @@ struct Run<'a> {
     random: StdRng,
     /// Leases that were handed out, some of them void by now.
     leases: Vec<deliveries::Lease>,
+    /// The followers of each, by delivery and attempt.
+    followers: BTreeMap<(u64, u32), Vec<u64>>,
     published: u64,
     history: History,
 }
@@ -83,6 +89,7 @@ impl<'a> Run<'a> {
             },
             random: StdRng::seed_from_u64(seed),
             leases: Vec::new(),
+            followers: BTreeMap::new(),
             published: 0,
             history: History {
                 seed,

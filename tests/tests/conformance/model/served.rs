@@ -1,7 +1,10 @@
 //! A subscription and its deliveries, as simply as they can be said.
 
-use deliveries::{AfterDeath, Lease, Subscription};
+use std::collections::BTreeMap;
+
+use deliveries::{AfterDeath, DuringRetry, Follower, Lease, Subscription};
 use emporium_tests::platform::*;
+use journal::Settlement;
 
 use super::world::Published;
 
@@ -16,6 +19,8 @@ pub(super) struct Moment {
 pub(super) enum State {
     /// Waits for its time.
     Ready,
+    /// Waits for its time, while others have its key.
+    Returned,
     Leased,
     /// For an earlier one with its key.
     Waiting,
@@ -36,6 +41,10 @@ pub(super) struct Delivery {
     /// Known since it was claimed.
     pub(super) id: Option<u64>,
     pub(super) worker: Option<String>,
+    /// Its place among all that the subscription was ever owed.
+    pub(super) order: u64,
+    /// The place of the last follower that was handed out with it.
+    pub(super) followers_until: Option<u64>,
 }
 
 /// A subscription, with its deliveries in the order of commit.
@@ -45,10 +54,29 @@ pub(super) struct Served {
     pub(super) deliveries: Vec<Delivery>,
     pub(super) settled: u64,
     pub(super) retried: u64,
-    pub(super) deaths_in_a_row: u32,
+    pub(super) breaker: Breaker,
+    /// Until which place the deliveries of a key come one at a time.
+    pub(super) singly: BTreeMap<String, u64>,
+    /// The same, where both is right: somebody said what became of the first.
+    pub(super) perhaps_singly: BTreeMap<String, u64>,
+    owed: u64,
     /// When it ends, if it ends by itself.
     pub(super) pause: Option<Option<Moment>>,
 }
+
+/// Counts the deliveries that use up their attempts.
+#[derive(Debug, Default)]
+pub(super) struct Breaker {
+    pub(super) since: Option<Moment>,
+    deaths: u64,
+    /// What had been settled when the window, or the latest pause, began.
+    settled: u64,
+    /// It paused the subscription, and nothing was settled since.
+    half_open: bool,
+}
+
+/// How long deaths are counted together, in milliseconds.
+pub(super) const WINDOW: u64 = 60_000;
 
 impl Moment {
     pub(super) const PAST: Self = Self {
@@ -72,7 +100,13 @@ impl Moment {
 impl Delivery {
     /// Whether a claim could hand it out, as far as it is concerned.
     pub(super) fn is_claimable(&self, now: Moment) -> bool {
-        matches!(self.state, State::Ready | State::Leased) && self.due.is_over(now)
+        let can_fall_due = matches!(self.state, State::Ready | State::Returned | State::Leased);
+        can_fall_due && self.due.is_over(now)
+    }
+
+    /// Whether it can be handed out behind another one.
+    pub(super) fn may_follow(&self, now: Moment) -> bool {
+        self.state == State::Waiting && self.attempt == 0 && self.due.is_over(now)
     }
 
     pub(super) fn is_suspect(&self) -> bool {
@@ -101,7 +135,10 @@ impl Served {
             deliveries: Vec::new(),
             settled: 0,
             retried: 0,
-            deaths_in_a_row: 0,
+            breaker: Breaker::default(),
+            singly: BTreeMap::new(),
+            perhaps_singly: BTreeMap::new(),
+            owed: 0,
             pause: None,
         }
     }
@@ -133,7 +170,10 @@ impl Served {
                 .deliveries
                 .iter()
                 .any(|other| other.key == published.key && other.holds_its_key());
+        self.owed += 1;
         self.deliveries.push(Delivery {
+            order: self.owed,
+            followers_until: None,
             event: published.id.clone(),
             key: published.key.clone(),
             state: if behind { State::Waiting } else { State::Ready },
@@ -146,35 +186,117 @@ impl Served {
     }
 
     /// Remove a delivery, and let the next one with its key go.
-    pub(super) fn forget(&mut self, id: u64) {
+    fn remove(&mut self, id: u64) {
         if let Some(place) = self.deliveries.iter().position(|one| one.id == Some(id)) {
             let gone = self.deliveries.remove(place);
             self.promote(gone.key.as_deref());
         }
     }
 
-    pub(super) fn settle(&mut self, lease: Lease) -> bool {
-        let held = self.holds(lease);
-        if held {
-            self.forget(lease.delivery);
-            self.settled += 1;
-            self.deaths_in_a_row = 0;
-        }
-        held
+    /// Whether the lease holds, and all of these wait behind it.
+    pub(super) fn can_settle(&self, settlement: &Settlement) -> bool {
+        let mut deliveries = self.deliveries.iter();
+        let Some(first) = deliveries.find(|one| one.is_held_by(settlement.lease)) else {
+            return false;
+        };
+        settlement.followers.iter().all(|id| {
+            self.deliveries.iter().any(|one| {
+                one.id == Some(*id)
+                    && one.state == State::Waiting
+                    && one.key.is_some()
+                    && one.key == first.key
+            })
+        })
     }
 
-    pub(super) fn die(&mut self, id: u64, now: Moment) {
+    pub(super) fn settle(&mut self, settlement: &Settlement) {
+        if self.can_settle(settlement) {
+            self.deliveries
+                .retain(|one| one.id.is_none_or(|id| !settlement.followers.contains(&id)));
+            self.remove(settlement.lease.delivery);
+            self.settled += 1 + settlement.followers.len() as u64;
+        }
+    }
+
+    /// End the subscription.
+    pub(super) fn forget(&mut self) {
+        *self = Self::new(self.subscription.clone());
+    }
+
+    /// Hand a delivery back for another attempt.
+    pub(super) fn return_until(&mut self, lease: Lease, due: Moment) {
+        let proceeds = self.subscription.policy.during_retry == DuringRetry::Proceed;
+        let held = self.held(lease).expect("a lease that holds");
+        held.due = due;
+        held.state = State::Ready;
+        if proceeds && held.key.is_some() {
+            held.state = State::Returned;
+            let key = held.key.clone();
+            self.promote(key.as_deref());
+        }
+        self.retried += 1;
+    }
+
+    /// Let those that gave their keys up take them again, or wait for them: the
+    /// oldest first.
+    pub(super) fn take_keys(&mut self, now: Moment) {
+        for place in 0..self.deliveries.len() {
+            let one = &self.deliveries[place];
+            if one.state == State::Returned && one.is_claimable(now) {
+                let key = one.key.clone();
+                let mut others = self.deliveries.iter();
+                let held = others.any(|other| other.key == key && other.holds_its_key());
+                self.deliveries[place].state = if held { State::Waiting } else { State::Ready };
+            }
+        }
+    }
+
+    /// Note the ids of deliveries that were handed out behind another. Returns the
+    /// place of the last.
+    pub(super) fn name_followers(&mut self, followers: &[Follower]) -> Option<u64> {
+        let mut last = None;
+        for follower in followers {
+            let mut deliveries = self.deliveries.iter_mut();
+            let one = deliveries.find(|one| one.event == follower.event_id);
+            let one = one.expect("it was checked");
+            one.id = Some(follower.delivery);
+            last = Some(one.order);
+        }
+        last
+    }
+
+    /// The lease of a delivery ran out: have its followers come one at a time.
+    pub(super) fn separate(&mut self, id: u64) {
+        let one = self.deliveries.iter_mut().find(|one| one.id == Some(id));
+        let one = one.expect("a delivery whose lease ran out");
+        if let (Some(until), Some(key)) = (one.followers_until.take(), one.key.clone()) {
+            let singly = self.singly.entry(key).or_default();
+            *singly = until.max(*singly);
+        }
+    }
+
+    pub(super) fn die(&mut self, id: u64, exhausted: bool, now: Moment) {
         let policy = self.subscription.policy;
         let delivery = self.deliveries.iter_mut().find(|one| one.id == Some(id));
         let delivery = delivery.expect("a delivery that can die");
         let blocking = policy.after_death == AfterDeath::Block && delivery.key.is_some();
         delivery.state = State::Dead { blocking };
         let key = delivery.key.clone();
+        if let (Some(until), Some(key)) = (delivery.followers_until.take(), key.clone()) {
+            let perhaps = self.perhaps_singly.entry(key).or_default();
+            *perhaps = until.max(*perhaps);
+        }
         self.promote(key.as_deref());
-        self.deaths_in_a_row += 1;
-        let due = policy.pause_after > 0 && self.deaths_in_a_row >= policy.pause_after;
-        if due && !self.is_paused(now) {
-            self.pause = Some(Some(now.plus(policy.pause_ms)));
+        if exhausted && self.breaker.opens(policy.pause_after, self.settled, now) {
+            self.open(now);
+        }
+    }
+
+    fn open(&mut self, now: Moment) {
+        if !self.is_paused(now) {
+            self.pause = Some(Some(now.plus(self.subscription.policy.pause_ms)));
+            self.breaker.half_open = true;
+            self.breaker.settled = self.settled;
         }
     }
 
@@ -202,7 +324,7 @@ impl Served {
     pub(super) fn discard(&mut self, id: u64) -> bool {
         let dead = self.dead(id).is_some();
         if dead {
-            self.forget(id);
+            self.remove(id);
         }
         dead
     }
@@ -228,5 +350,25 @@ impl Served {
         if let Some(next) = waiting.find(|one| one.state == State::Waiting) {
             next.state = State::Ready;
         }
+    }
+}
+
+impl Breaker {
+    /// Count a death. Returns whether it was one too many.
+    fn opens(&mut self, pause_after: u32, settled: u64, now: Moment) -> bool {
+        let nothing_since = self.half_open && settled == self.settled;
+        let mut window = self.since.iter();
+        let over = !window.any(|since| !since.plus(WINDOW).is_over(now));
+        if !nothing_since && (self.half_open || over) {
+            *self = Self {
+                since: Some(now),
+                settled,
+                ..Self::default()
+            };
+        }
+        self.deaths += 1;
+        let too_many =
+            self.deaths >= u64::from(pause_after) && self.deaths >= settled - self.settled;
+        pause_after > 0 && (self.half_open || too_many)
     }
 }

@@ -5,7 +5,10 @@ use std::time::Duration;
 use emporium_tests::platform::*;
 use rand::{Rng as _, rngs::StdRng, seq::IndexedRandom as _};
 
-use super::{Run, served::Served};
+use super::{
+    Run,
+    served::{Breaker, Served},
+};
 
 /// Who may announce itself, or claim.
 pub(super) const WORKERS: [&str; 3] = ["u", "v", "w"];
@@ -25,6 +28,7 @@ pub(super) enum Step {
     Discard,
     Pause,
     Resume,
+    Forget,
     Announce,
     Leave,
     WakeDue,
@@ -36,7 +40,7 @@ pub(super) enum Step {
 impl Step {
     /// As often as in a busy application, except that more goes wrong.
     pub(super) fn choose(random: &mut StdRng) -> Self {
-        const STEPS: [(Step, u32); 16] = [
+        const STEPS: [(Step, u32); 17] = [
             (Step::Commit, 20),
             (Step::Claim, 24),
             (Step::Settle, 12),
@@ -47,6 +51,7 @@ impl Step {
             (Step::Discard, 2),
             (Step::Pause, 2),
             (Step::Resume, 3),
+            (Step::Forget, 1),
             (Step::Announce, 3),
             (Step::Leave, 1),
             (Step::WakeDue, 2),
@@ -59,12 +64,16 @@ impl Step {
     }
 }
 
-/// One that goes on, one that blocks, one that pauses.
+/// One that goes on after deaths, one that blocks, one that pauses, and one that goes
+/// on during retries.
 pub(super) fn subscriptions() -> Vec<Served> {
+    let mut pausing = pausing_subscription("pausing", "y", 2);
+    pausing.policy.max_attempts = 2;
     vec![
         Served::new(subscription("going-on", "x")),
         Served::new(blocking_subscription("blocking", "x")),
-        Served::new(careful_subscription("careful", "y", 2)),
+        Served::new(pausing),
+        Served::new(proceeding_subscription("proceeding", "y")),
     ]
 }
 
@@ -81,6 +90,7 @@ impl Run<'_> {
             Step::Discard => self.discard().await,
             Step::Pause => self.pause().await,
             Step::Resume => self.resume().await,
+            Step::Forget => self.forget().await,
             Step::Announce => self.announce().await,
             Step::Leave => self.leave().await,
             Step::WakeDue => self.wake_due().await,
@@ -117,6 +127,20 @@ impl Run<'_> {
         let served = &mut self.world.served[place];
         assert_eq!(resumed, served.is_paused(now));
         served.pause = None;
+        served.breaker = Breaker::default();
+    }
+
+    async fn forget(&mut self) {
+        let place = self.random.random_range(0..self.world.served.len());
+        let subscription = self.world.served[place].subscription.clone();
+        let forgotten = self
+            .instance()
+            .forget_one(subscription.service, subscription.topic)
+            .await;
+        self.history.add(&(place, &forgotten));
+        let served = &mut self.world.served[place];
+        assert_eq!(forgotten, Ok(served.exists));
+        served.forget();
     }
 
     async fn announce(&mut self) {
@@ -170,12 +194,11 @@ impl Run<'_> {
     }
 
     async fn sweep(&mut self) {
-        loop {
-            let swept = self.instance().sweep(NOTHING_KEPT).await.expect("a sweep");
+        // What a forgotten subscription was owed may go after its events were looked
+        // at.
+        for _ in 0..2 {
+            let swept = self.instance().sweep_all(NOTHING_KEPT).await;
             self.history.add(&swept);
-            if (swept.events, swept.removals, swept.units) == (0, 0, 0) {
-                break;
-            }
         }
         self.world.sweep();
     }

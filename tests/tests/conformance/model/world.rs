@@ -47,17 +47,19 @@ impl World {
         if unit.id.as_ref().is_some_and(|id| self.units.contains(id)) {
             return Outcome::Repeated;
         }
-        if let Some(lease) = unit.settles
-            && !self.served.iter().any(|served| served.holds(lease))
-        {
+        let can_settle = |settlement| {
+            let mut served = self.served.iter();
+            served.any(|served| served.can_settle(settlement))
+        };
+        if !unit.settles.iter().all(can_settle) {
             return Outcome::LeaseLost;
         }
         if unit.writes.iter().any(|write| !self.is_as_expected(write)) {
             return Outcome::Conflict;
         }
-        if let Some(lease) = unit.settles {
+        for settlement in &unit.settles {
             for served in &mut self.served {
-                served.settle(lease);
+                served.settle(settlement);
             }
         }
         let versions = unit.writes.iter().map(|write| self.write(write)).collect();
@@ -80,6 +82,12 @@ impl World {
                 }
             }
         }
+    }
+
+    /// Whether a delivery waits for its key.
+    pub(super) fn waits(&self, id: u64) -> bool {
+        let mut deliveries = self.served.iter().flat_map(|served| &served.deliveries);
+        deliveries.any(|one| one.id == Some(id) && one.state == State::Waiting)
     }
 
     /// How many deliveries of an event there are.
