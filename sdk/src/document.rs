@@ -3,7 +3,7 @@
 use serde::{Serialize, de::DeserializeOwned};
 
 pub use crate::documents::{Entry, Error as ReadError, Order, Range, Selection};
-use crate::{documents, journal};
+use crate::{consumer::overlay, documents, group_read, journal, platform};
 
 /// A value that is kept in a collection.
 pub trait Document: Serialize + DeserializeOwned {
@@ -46,19 +46,43 @@ pub fn entry(index: &str, value: impl Into<String>) -> Entry {
 }
 
 /// Read a document; `None` if there is none.
+///
+/// Concurrent reads of one collection go to the database together.
 pub async fn get<D: Document>(key: impl Into<String>) -> Result<Option<Stored<D>>, ReadError> {
-    documents::get(D::COLLECTION.into(), key.into())
-        .await?
-        .map(decode)
-        .transpose()
+    let key = key.into();
+    if let Some(found) = overlay::find(D::COLLECTION, &key).await {
+        return found.map(decode).transpose();
+    }
+    let found = group_read::get(D::COLLECTION, key).await?;
+    overlay::note(D::COLLECTION, found.as_ref());
+    found.map(decode).transpose()
 }
 
 /// Read several documents in one round trip, in the order of `keys`.
 pub async fn get_many<D: Document>(keys: Vec<String>) -> Result<Vec<Option<Stored<D>>>, ReadError> {
-    documents::get_many(D::COLLECTION.into(), keys)
-        .await?
+    let mut found = Vec::with_capacity(keys.len());
+    for key in &keys {
+        found.push(overlay::find(D::COLLECTION, key).await);
+    }
+    let stored = keys.into_iter().zip(&found);
+    let stored: Vec<String> = stored
+        .filter_map(|(key, found)| found.is_none().then_some(key))
+        .collect();
+    let mut stored = match stored.is_empty() {
+        true => Vec::new(),
+        false => platform::get_many(D::COLLECTION.into(), stored).await?,
+    }
+    .into_iter();
+    found
         .into_iter()
-        .map(|document| document.map(decode).transpose())
+        .map(|found| {
+            let document = found.unwrap_or_else(|| {
+                let document = stored.next().flatten();
+                overlay::note(D::COLLECTION, document.as_ref());
+                document
+            });
+            document.map(decode).transpose()
+        })
         .collect()
 }
 
@@ -86,7 +110,8 @@ pub struct Listing {
 
 /// Read a page of documents.
 pub async fn list<D: Document>(listing: Listing) -> Result<Page<D>, ReadError> {
-    let page = documents::list(documents::Query {
+    overlay::before_listing(D::COLLECTION).await;
+    let page = platform::list(documents::Query {
         collection: D::COLLECTION.into(),
         selection: listing.selection,
         order: listing.order,
@@ -104,19 +129,19 @@ pub async fn list<D: Document>(listing: Listing) -> Result<Page<D>, ReadError> {
     })
 }
 
-/// The write that stores a document.
+/// What stores a document.
 pub(crate) fn put<D: Document>(
     document: &D,
     expected: journal::Expectation,
-) -> Result<journal::Write, serde_json::Error> {
-    Ok(journal::Write::Put(journal::Put {
+) -> Result<journal::Put, serde_json::Error> {
+    Ok(journal::Put {
         collection: D::COLLECTION.into(),
         key: document.key(),
         expected,
         value: serde_json::to_vec(document)?,
         entries: document.entries(),
         blobs: document.blobs(),
-    }))
+    })
 }
 
 fn decode<D: Document>(document: documents::Document) -> Result<Stored<D>, ReadError> {

@@ -28,6 +28,7 @@ use uuid::Uuid;
 pub use replay::{Replayed, replay};
 
 use crate::{
+    group_commit,
     journal::{self, CommitError},
     problem::Problem,
     variables::Variables,
@@ -163,14 +164,12 @@ async fn commit_in_time(
 ) -> Option<Result<Vec<u64>, CommitError>> {
     let (done, result) = oneshot::channel();
     spin_sdk::wit_bindgen::spawn(async move {
-        let results = journal::commit(vec![unit]).await;
-        let unanswered = || Err(CommitError::Other("a unit was not answered".into()));
         // Nobody waits any more if it took too long.
-        let _ = done.send(results.into_iter().next().unwrap_or_else(unanswered));
+        let _ = done.send(group_commit::commit(unit).await);
     });
     let timer = Box::pin(spin_sdk::time::sleep(timeout));
     match select(result, timer).await {
-        Either::Left((Ok(result), _)) => Some(result.map(|receipt| receipt.versions)),
+        Either::Left((Ok(result), _)) => Some(result),
         Either::Left((Err(oneshot::Canceled), _)) => None,
         Either::Right(((), _)) => None,
     }

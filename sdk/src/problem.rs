@@ -179,7 +179,8 @@ impl From<journal::CommitError> for Problem {
                 ),
             ),
             CommitError::NoSuchBlob(digest) => Self::internal(format!("no such blob: {digest}")),
-            CommitError::InvalidUnit(cause) => Self::internal(cause),
+            // Names come from requests: the caller can choose others.
+            CommitError::InvalidUnit(detail) => Self::bad_request("invalid-unit", detail),
             CommitError::Unavailable(cause) => Self::unavailable(cause),
             CommitError::Other(cause) => Self::internal(cause),
         }
@@ -254,6 +255,14 @@ mod tests {
             assert!(problem.status().is_server_error());
             assert!(!problem.detail.contains("secret"));
         }
+    }
+
+    #[test]
+    fn a_name_that_cannot_be_is_the_matter_of_the_caller() {
+        let refused = "subject \"\" must be 1 to 256 bytes without control characters";
+        let problem = Problem::from(journal::CommitError::InvalidUnit(refused.into()));
+        assert_eq!(problem.status(), StatusCode::BAD_REQUEST);
+        assert_eq!((problem.code(), problem.detail()), ("invalid-unit", refused));
     }
 
     #[test]

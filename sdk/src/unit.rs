@@ -3,16 +3,25 @@
 use std::time::Duration;
 
 use crate::{
+    consumer::overlay,
+    deliveries::Lease,
     document::{self, Document, Stored},
     event::{self, InvalidEnvelope, Message},
-    journal::{self, CommitError, Expectation},
+    group_commit,
+    journal::{self, CommitError, Conflict, Expectation},
+    name::{InvalidName, check_name},
     park::{self, Outcome},
+    platform,
     problem::Problem,
     trace::Trace,
 };
 
-/// How often a step is decided anew when somebody else was faster.
-const CONFLICT_ATTEMPTS: usize = 8;
+/// How long a step is decided anew when somebody else was faster: less than a
+/// person waits, and than the deadline of a request.
+const CONFLICT_PATIENCE: Duration = Duration::from_secs(10);
+
+/// The longest wait before it is decided anew.
+const LONGEST_PAUSE: Duration = Duration::from_millis(64);
 
 /// What a step decides: documents to write and events to publish.
 ///
@@ -25,9 +34,12 @@ pub struct Unit {
     inner: journal::Unit,
 }
 
-/// Why a unit could not be put together: a value does not serialise.
+/// Why a unit could not be put together.
 #[derive(Debug, thiserror::Error)]
 pub enum InvalidUnit {
+    /// The key of a document or of an event is not well-formed.
+    #[error(transparent)]
+    Name(#[from] InvalidName),
     /// A document does not serialise.
     #[error("a document does not serialise")]
     Document(#[from] serde_json::Error),
@@ -79,9 +91,7 @@ impl Unit {
 
     /// Publish an event.
     pub fn publish<M: Message>(&mut self, message: &M) -> Result<(), InvalidUnit> {
-        let event = event::wrap(self.source, message, &self.trace, None)?;
-        self.inner.events.push(event);
-        Ok(())
+        self.add(event::wrap(self.source, message, &self.trace, None)?)
     }
 
     /// Publish an event that is delivered no earlier than at `not_before_ms`,
@@ -91,24 +101,28 @@ impl Unit {
         message: &M,
         not_before_ms: u64,
     ) -> Result<(), InvalidUnit> {
-        let event = event::wrap(self.source, message, &self.trace, Some(not_before_ms))?;
-        self.inner.events.push(event);
-        Ok(())
+        self.add(event::wrap(
+            self.source,
+            message,
+            &self.trace,
+            Some(not_before_ms),
+        )?)
     }
 
     /// Commit it. Returns the new version of each document, in the order written.
+    ///
+    /// Concurrent commits of one instance go to the database together.
     pub async fn commit(self) -> Result<Vec<u64>, CommitError> {
-        let mut results = Self::commit_all(vec![self]).await;
-        results
-            .pop()
-            .unwrap_or_else(|| Err(CommitError::Other("a unit was not answered".into())))
+        overlay::before_commit().await;
+        group_commit::commit(self.inner).await
     }
 
     /// Commit several in one round trip, each by itself: those that are refused do
     /// not keep the others from being committed.
     pub async fn commit_all(units: Vec<Self>) -> Vec<Result<Vec<u64>, CommitError>> {
+        overlay::before_commit().await;
         let units = units.into_iter().map(|unit| unit.inner).collect();
-        let results = journal::commit(units).await.into_iter();
+        let results = platform::commit(units).await.into_iter();
         results
             .map(|result| result.map(|receipt| receipt.versions))
             .collect()
@@ -119,11 +133,17 @@ impl Unit {
     ///
     /// The component needs the key-value store `parked`.
     pub async fn commit_or_park(self) -> Result<Outcome, CommitError> {
+        overlay::before_commit().await;
         park::commit(self.source, self.inner).await
     }
 
+    /// The unit as the contract has it.
+    pub(crate) fn into_wit(self) -> journal::Unit {
+        self.inner
+    }
+
     /// The unit as the contract has it, settling `lease`.
-    pub(crate) fn settling(mut self, lease: crate::deliveries::Lease) -> journal::Unit {
+    pub(crate) fn settling(mut self, lease: Lease) -> journal::Unit {
         self.inner.settles = vec![journal::Settlement {
             lease,
             followers: Vec::new(),
@@ -131,8 +151,18 @@ impl Unit {
         self.inner
     }
 
+    fn add(&mut self, event: journal::Event) -> Result<(), InvalidUnit> {
+        if let Some(subject) = &event.subject {
+            check_name("ordering key", subject)?;
+        }
+        self.inner.events.push(event);
+        Ok(())
+    }
+
     fn put<D: Document>(&mut self, document: &D, expected: Expectation) -> Result<(), InvalidUnit> {
-        self.inner.writes.push(document::put(document, expected)?);
+        let put = document::put(document, expected)?;
+        check_name("document key", &put.key)?;
+        self.inner.writes.push(journal::Write::Put(put));
         Ok(())
     }
 }
@@ -148,29 +178,47 @@ where
     E: From<CommitError>,
     F: Future<Output = Result<(Unit, T), E>>,
 {
-    let mut attempt = 1;
+    let begun = platform::now();
+    let mut latest: Option<Conflict> = None;
+    let mut conflicts = 0;
     loop {
         let (unit, answer) = decide().await?;
-        match unit.commit().await {
+        let conflict = match unit.commit().await {
             Ok(_) => return Ok(answer),
-            Err(CommitError::Conflict(_)) if attempt < CONFLICT_ATTEMPTS => {
-                attempt += 1;
-                back_off(attempt).await;
-            }
+            Err(CommitError::Conflict(conflict)) => conflict,
             Err(error) => return Err(error.into()),
+        };
+        // The document was read again since, and is what it was: no other writer
+        // is to blame.
+        let is_same = latest.is_some_and(|latest| is_same(&latest, &conflict));
+        if is_same || platform::now().saturating_sub(begun) > CONFLICT_PATIENCE {
+            return Err(CommitError::Conflict(conflict).into());
         }
+        latest = Some(conflict);
+        conflicts += 1;
+        platform::sleep(conflict_pause(conflicts, platform::random())).await;
     }
 }
 
-/// Let the faster writer finish: a few milliseconds, more with each attempt.
-pub(crate) async fn back_off(attempt: usize) {
-    let step = Duration::from_millis(2);
-    spin_sdk::time::sleep(step * u32::try_from(attempt).unwrap_or(u32::MAX)).await;
+/// Whether two conflicts found the same version of the same document.
+pub(crate) fn is_same(one: &Conflict, other: &Conflict) -> bool {
+    (&one.collection, &one.key, one.found) == (&other.collection, &other.key, other.found)
+}
+
+/// How long to wait after so many conflicts in a row: a random time, so that those
+/// who compete do not meet again.
+pub(crate) fn conflict_pause(conflicts: u32, random: u64) -> Duration {
+    let most = Duration::from_millis(2 << conflicts.min(5)).min(LONGEST_PAUSE);
+    most.mul_f64((random % 1024) as f64 / 1024.0)
 }
 
 impl From<InvalidUnit> for Problem {
     fn from(error: InvalidUnit) -> Self {
-        Self::internal(error)
+        match error {
+            InvalidUnit::Name(error) => Self::bad_request("invalid-unit", error.to_string()),
+            InvalidUnit::Document(error) => Self::internal(error),
+            InvalidUnit::Event(error) => Self::internal(error),
+        }
     }
 }
 

@@ -2,9 +2,8 @@
 //! its ingest ends, and says why.
 
 use emporium_sdk::{
-    consumer::{Received, Verdict},
+    consumer::{Received, Verdict, failure_notice::or_notify},
     document,
-    last_words::or_last_words,
 };
 
 use crate::ingest::{Part, State, Step};
@@ -24,5 +23,5 @@ pub(crate) async fn accounted<T>(
         }
         Ok(unit)
     };
-    or_last_words(received, mark, outcome).await
+    or_notify(received, mark, outcome).await
 }

@@ -9,7 +9,7 @@ use emporium_sdk::{
     catalog_events::{
         GenerationRequested, MediaFailed, MediaStored, PokemonNamed, ProductPageRequested,
     },
-    consumer::{Policy, Received, Subscription, Verdict, drain, drain_in_lanes},
+    consumer::{Policy, Received, Subscription, Verdict, drain},
     deliveries,
     event::Message,
     unit::Unit,
@@ -46,13 +46,9 @@ const INGESTS: Subscription = Subscription {
     ..Subscription::new(SERVICE, "catalog-ingest")
 };
 
-/// How many claim names side by side. A species that comes slowly holds up those
-/// that were claimed with it, and no others.
-const LANES: u32 = 8;
-
 const NAMES: Subscription = Subscription {
     policy: POLICY,
-    batch: 4,
+    batch: 32,
     lease: LEASE,
     ..Subscription::new(SERVICE, "pokemon-name-event")
 };
@@ -68,7 +64,7 @@ pub(crate) async fn react() -> Result<(), deliveries::Error> {
     // At once: a slow upstream must not keep what was fetched from being noted.
     let (ingests, species, results) = join3(
         drain(&INGESTS, on_ingest),
-        drain_in_lanes(LANES as usize, &names, on_name),
+        drain(&names, on_name),
         drain(&RESULTS, on_result),
     )
     .await;
@@ -117,7 +113,7 @@ pub(crate) async fn relay() -> Result<(&'static Relay, Arc<Settings>), RelayErro
 /// once, so that none has to wait for its turn until its lease ends.
 async fn names_at_once() -> u32 {
     match Settings::get().await {
-        Ok(settings) => (settings.relay.per_second / LANES).clamp(1, NAMES.batch),
+        Ok(settings) => settings.relay.per_second.clamp(1, NAMES.batch),
         Err(_) => 1,
     }
 }

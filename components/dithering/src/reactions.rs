@@ -4,14 +4,13 @@ use std::time::Duration;
 
 use emporium_sdk::{
     blob, blobs,
-    consumer::{Received, Subscription, Verdict, drain},
+    consumer::{Received, Subscription, Verdict, drain, failure_notice::or_notify},
     deliveries, document,
     document::Stored,
     event::Message,
     image_events::{
         DitherDeleted, DitherFailed, DitherRequested, DitherUploaded, ImageDeleted, ImageUploaded,
     },
-    last_words::or_last_words,
     unit::Unit,
 };
 
@@ -68,7 +67,7 @@ async fn on_uploaded(received: &Received, image: ImageUploaded) -> Result<Unit, 
         failure: None,
     };
     let tell = async |reason: &str| failed(received, &source, reason);
-    or_last_words(received, tell, first_version(received, &source)).await
+    or_notify(received, tell, first_version(received, &source)).await
 }
 
 async fn first_version(received: &Received, source: &Source) -> Result<Unit, Verdict> {

@@ -7,9 +7,8 @@ use bytes::Bytes;
 use emporium_sdk::{
     blobs,
     catalog_events::{MediaFailed, MediaStored, PokemonMediaFound},
-    consumer::{Policy, Received, Subscription, Verdict},
+    consumer::{Policy, Received, Subscription, Verdict, failure_notice::or_notify},
     document,
-    last_words::or_last_words,
     unit::Unit,
 };
 
@@ -22,10 +21,6 @@ use crate::{
     pictures::{self, Encoding},
 };
 
-/// How many claim side by side. A file that comes slowly holds up those that were
-/// claimed with it, and no others.
-pub(crate) const LANES: usize = 8;
-
 /// Waiting for servers: many at once, as many as memory has room for.
 pub(crate) const FOUND: Subscription = Subscription {
     policy: Policy {
@@ -34,7 +29,7 @@ pub(crate) const FOUND: Subscription = Subscription {
         pause_after: 0,
         ..Subscription::new(SERVICE, "").policy
     },
-    batch: 4,
+    batch: 32,
     lease: Duration::from_secs(50),
     ..Subscription::new(SERVICE, "pokemon-media-event")
 };
@@ -59,7 +54,7 @@ pub(crate) async fn on_found(received: &Received) -> Result<Unit, Verdict> {
         _ => {}
     }
     let tell = async |reason: &str| tell_failed(received, &found, reason.to_owned());
-    or_last_words(received, tell, bring(received, &found)).await
+    or_notify(received, tell, bring(received, &found)).await
 }
 
 async fn bring(received: &Received, found: &PokemonMediaFound) -> Result<Unit, Verdict> {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use emporium_sdk::{
-    consumer::{Received, Subscription, Verdict, drain, drain_in_lanes},
+    consumer::{Received, Subscription, Verdict, drain},
     deliveries, document,
     event::Message,
     image_events::{DitherDeleted, DitherFailed, DitherUploaded, ImageUploaded},
@@ -40,9 +40,8 @@ pub(crate) async fn react() -> Result<(), deliveries::Error> {
         drain(&DITHERS, on_dither).await?;
         drain(&IMAGES, on_image).await
     };
-    // At once: uploads must not wait for servers elsewhere, nor these for the
-    // slowest of them.
-    let found = drain_in_lanes(intake::LANES, &intake::FOUND, intake::on_found);
+    // At once: uploads must not wait for servers elsewhere.
+    let found = drain(&intake::FOUND, intake::on_found);
     let (uploads, found) = join(uploads, found).await;
     uploads.and(found)
 }

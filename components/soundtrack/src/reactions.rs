@@ -3,9 +3,8 @@
 use std::time::Duration;
 
 use emporium_sdk::{
-    consumer::{Received, Subscription, Verdict, drain},
+    consumer::{Received, Subscription, Verdict, drain, failure_notice::or_notify},
     deliveries, document,
-    last_words::or_last_words,
     soundtrack_events::{AudioExtracted, VideoUploaded},
     unit::Unit,
 };
@@ -32,7 +31,7 @@ pub(crate) async fn react() -> Result<(), deliveries::Error> {
 async fn on_video(received: &Received) -> Result<Unit, Verdict> {
     let uploaded: VideoUploaded = received.data()?;
     let tell = async |reason: &str| give_up(received, &uploaded.video_id, reason).await;
-    or_last_words(received, tell, take_out(received, &uploaded.video_id)).await
+    or_notify(received, tell, take_out(received, &uploaded.video_id)).await
 }
 
 async fn take_out(received: &Received, video_id: &str) -> Result<Unit, Verdict> {

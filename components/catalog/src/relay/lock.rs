@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use emporium_sdk::{
     document::{self, Document, Stored},
-    gathering::Gathering,
     journal::CommitError,
     trace::Trace,
     unit::Unit,
@@ -25,10 +24,6 @@ const HELD_MS: u64 = 60_000;
 /// How long to wait for a holder before giving up, and between two looks.
 const PATIENCE_MS: u64 = 22_000;
 const LOOK_AGAIN: Duration = Duration::from_millis(15);
-
-/// Locks are taken and released for each request to upstream. Those of many cost
-/// one commit.
-static CHANGES: Gathering = Gathering::new(Duration::from_millis(10));
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Lock {
@@ -87,7 +82,7 @@ async fn attempt(place: Place) -> Result<Option<Held>, RelayError> {
 }
 
 async fn won(unit: Unit, lock: Lock) -> Result<Option<Held>, RelayError> {
-    match CHANGES.commit(unit).await {
+    match unit.commit().await {
         Ok(versions) => Ok(Some(Held(Stored {
             version: versions.first().copied().unwrap_or_default(),
             created_at_ms: 0,
@@ -104,7 +99,7 @@ impl Held {
     pub(crate) async fn release(self) {
         let mut unit = Unit::new(SERVICE, Trace::start());
         unit.remove(&self.0);
-        if let Err(error) = CHANGES.commit(unit).await {
+        if let Err(error) = unit.commit().await {
             // It runs out.
             eprintln!("releasing `{}`: {error}", self.0.value.shelf);
         }

@@ -1,13 +1,11 @@
-//! What handlers refused: handed back for another attempt, or given up.
+//! Deliveries that are handed back for another attempt, or given up.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use spin_sdk::time::sleep;
-
+use super::{Subscription, Verdict};
 use crate::{
-    consumer::Subscription,
-    deliveries::{self, Burial, Error, Lease, Return},
-    verdict::Verdict,
+    deliveries::{Burial, Error, Lease, Return},
+    platform,
 };
 
 /// How long the database may be away, and how often it is asked meanwhile. What
@@ -15,17 +13,14 @@ use crate::{
 const ABSENCE: Duration = Duration::from_secs(20);
 const ABSENCE_STEP: Duration = Duration::from_millis(250);
 
-/// Hand deliveries back, each as its handler said.
-pub(crate) async fn give_back(subscription: &Subscription, refused: Vec<(Lease, Verdict)>) {
+/// Hand deliveries back, each as its verdict says.
+pub(super) async fn hand_back(subscription: &Subscription, refused: Vec<(Lease, Verdict)>) {
     let mut returns = Vec::new();
     let mut burials = Vec::new();
     for (lease, verdict) in refused {
         match verdict {
             Verdict::Retry { reason, after } => {
-                eprintln!(
-                    "{} retries a delivery of `{}`: {reason} delivery={} attempt={}",
-                    subscription.service, subscription.topic, lease.delivery, lease.attempt
-                );
+                log(subscription, "retries", lease, &reason);
                 returns.push(Return {
                     lease,
                     retry_after_ms: after
@@ -34,16 +29,20 @@ pub(crate) async fn give_back(subscription: &Subscription, refused: Vec<(Lease, 
                 });
             }
             Verdict::Reject { reason } => {
-                eprintln!(
-                    "{} rejects a delivery of `{}`: {reason} delivery={} attempt={}",
-                    subscription.service, subscription.topic, lease.delivery, lease.attempt
-                );
+                log(subscription, "rejects", lease, &reason);
                 burials.push(Burial { lease, reason });
             }
         }
     }
-    until_heard(returns, deliveries::release).await;
-    until_heard(burials, deliveries::bury).await;
+    until_heard(returns, platform::release).await;
+    until_heard(burials, platform::bury).await;
+}
+
+fn log(subscription: &Subscription, what: &str, lease: Lease, reason: &str) {
+    eprintln!(
+        "{} {what} a delivery of `{}`: {reason} delivery={} attempt={}",
+        subscription.service, subscription.topic, lease.delivery, lease.attempt
+    );
 }
 
 /// Say something of each lease until the database hears it. A lease that is lost
@@ -52,9 +51,9 @@ async fn until_heard<T: Clone, R>(
     mut unheard: Vec<T>,
     say: impl AsyncFn(Vec<T>) -> Vec<Result<R, Error>>,
 ) {
-    let begun = Instant::now();
+    let begun = platform::now();
     while !unheard.is_empty() {
-        let is_patient = begun.elapsed() < ABSENCE;
+        let is_patient = platform::now().saturating_sub(begun) < ABSENCE;
         let results = say(unheard.clone()).await;
         let mut again = Vec::new();
         for (item, result) in unheard.into_iter().zip(results) {
@@ -66,7 +65,7 @@ async fn until_heard<T: Clone, R>(
         }
         unheard = again;
         if !unheard.is_empty() {
-            sleep(ABSENCE_STEP).await;
+            platform::sleep(ABSENCE_STEP).await;
         }
     }
 }

@@ -1,9 +1,7 @@
-//! Telling of events that are given up.
+//! Notices of events that are given up, for those who wait for what they lead to.
 
-use crate::{
-    consumer::{Received, Verdict},
-    unit::{Unit, commit_decided},
-};
+use super::{Received, Verdict};
+use crate::unit::{Unit, commit_decided};
 
 /// Why an event is given up whose handler could not say so.
 const CUT_OFF: &str = "the last attempt was cut off";
@@ -15,7 +13,7 @@ const CUT_OFF: &str = "the last attempt was cut off";
 /// is replayed and succeeds, `handle` takes back what was told. So it does when the
 /// last attempt succeeds: before that, too, `tell` is called, because a handler that
 /// is cut off, by a trap or the end of its lease, can tell nobody.
-pub async fn or_last_words<T>(
+pub async fn or_notify<T>(
     received: &Received,
     tell: impl AsyncFn(&str) -> Result<Unit, Verdict>,
     handle: impl Future<Output = Result<T, Verdict>>,
