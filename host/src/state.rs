@@ -43,7 +43,7 @@ pub(crate) struct Budget {
     pub(crate) memory: usize,
     /// Time to start in.
     pub(crate) time: Duration,
-    /// Its place among the instances that there may be, unless one is kept for it.
+    /// What it counts as among the instances that there may be; absent for chores.
     pub(crate) room: Option<OwnedSemaphorePermit>,
 }
 

@@ -31,8 +31,8 @@ impl Counted {
     }
 }
 
-/// What to look after, if anything. Whoever finds that it was long ago counts
-/// again; others meanwhile make do with what was found before.
+/// What to look after, if anything. The first call that finds the count out of date
+/// counts again; calls meanwhile answer with what was found before.
 pub(crate) async fn warning() -> Option<String> {
     match recent().await {
         Ok(warning) => warning,

@@ -24,7 +24,7 @@ pub(crate) async fn read<T: DeserializeOwned>(name: &str) -> Result<Option<T>, N
     Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
 }
 
-/// Write a note, in the place of what it said before.
+/// Write a note. It replaces the one before.
 pub(crate) async fn write<T: Serialize>(name: &str, note: &T) -> Result<(), NoteError> {
     let bytes = serde_json::to_vec(note)?;
     Ok(Store::open(STORE).await?.set(name, bytes).await?)

@@ -40,7 +40,7 @@ pub(crate) enum Chore {
 impl Chore {
     pub(crate) const ALL: [Self; 3] = [Self::Announce, Self::Wake, Self::TidyUp];
 
-    /// The place among [`Self::ALL`].
+    /// The index in [`Self::ALL`].
     pub(crate) fn index(self) -> usize {
         self as usize
     }

@@ -37,9 +37,9 @@ impl Pace {
 
     /// How long to wait after a tick that said this; `None` if it failed.
     ///
-    /// What is due already does not count: whoever could handle it was woken, and
-    /// is woken again with the next period. Nor does an early tick lead to ever
-    /// more of them if it finds nothing due after all.
+    /// What is due already does not count: its services were woken, and are woken
+    /// again with the next period. Early ticks that find nothing due come at doubling
+    /// intervals.
     pub(super) fn after(&mut self, ticked: Option<Ticked>) -> Duration {
         let in_vain = self.is_early && ticked.as_ref().is_none_or(|it| it.woken.is_empty());
         self.shortest = match in_vain {

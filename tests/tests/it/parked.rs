@@ -156,8 +156,8 @@ async fn a_parked_write_with_a_fault_of_its_own_holds_up_only_its_key() {
     let writes = [("k", "faulty"), ("k", "behind"), ("other", "beside")];
     let asked = park_behind_a_fault(&app, &writes).await;
     assert_eq!(effect(&app, "beside").await["times"], 1);
-    for place in &asked[..2] {
-        assert_eq!(app.get(place).await.json()["status"], "waiting");
+    for path in &asked[..2] {
+        assert_eq!(app.get(path).await.json()["status"], "waiting");
     }
     assert_eq!(app.get("/trial/effects/behind").await.status, 404);
 

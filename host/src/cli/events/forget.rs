@@ -65,7 +65,7 @@ impl Forget {
         }
     }
 
-    /// Asks whoever is at the terminal.
+    /// Asks the person at the terminal.
     fn confirm(&self, subscription: &Value) -> Result<bool> {
         if !io::stdin().is_terminal() {
             bail!("nobody can be asked here; --yes forgets without asking");
