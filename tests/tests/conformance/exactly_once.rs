@@ -20,8 +20,9 @@ struct Consumer {
     held: Vec<Delivery>,
 }
 
-/// The unit that handles a delivery: it appends the event to the log of its key.
-async fn handling(instance: &mut Instance, delivery: &Delivery) -> Unit {
+/// The unit that handles a delivery and the first ones of its followers: it appends
+/// the events to the log of their key.
+async fn handling(instance: &mut Instance, delivery: &Delivery, followers: usize) -> Unit {
     let key = delivery.subject.as_deref().expect("every event has a key");
     let log = instance.get("logs", key).await.expect("read");
     let (mut entries, expected) = match log {
@@ -31,14 +32,18 @@ async fn handling(instance: &mut Instance, delivery: &Delivery) -> Unit {
             (entries, Expectation::Version(log.version))
         }
     };
-    entries.push_str(&delivery.event_id);
-    entries.push(' ');
+    let followers_of = delivery.followers.iter().take(followers);
+    let followers_of = followers_of.map(|follower| &follower.event_id);
+    for event in std::iter::once(&delivery.event_id).chain(followers_of) {
+        entries.push_str(event);
+        entries.push(' ');
+    }
     let effect = Put {
         expected,
         ..put("logs", key, &entries)
     };
     Unit {
-        settles: settlement(delivery.lease),
+        settles: vec![with_followers(delivery, followers)],
         ..puts([effect])
     }
 }
@@ -72,7 +77,8 @@ async fn step(platform: &Platform, consumer: &mut Consumer, random: &mut StdRng)
             let count = random.random_range(1..=consumer.held.len());
             let mut units = Vec::new();
             for delivery in consumer.held.drain(..count) {
-                units.push(handling(&mut consumer.instance, &delivery).await);
+                let followers = random.random_range(0..=delivery.followers.len());
+                units.push(handling(&mut consumer.instance, &delivery, followers).await);
             }
             if random.random_bool(0.3) {
                 let again = units.choose(random).expect("at least one").clone();
