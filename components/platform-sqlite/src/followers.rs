@@ -37,7 +37,7 @@ const SEPARATE: &str = "INSERT INTO singly (subscription, subject, until_event)
 
 /// A delivery that waits.
 struct Waiting {
-    /// The place of the one that it waits for.
+    /// The index of the one that it waits for.
     behind: usize,
     delivery: u64,
     event: i64,
@@ -69,9 +69,9 @@ impl Queue<'_> {
                 }
             }
         }
-        for (place, leader) in leased.iter().enumerate() {
+        for (index, leader) in leased.iter().enumerate() {
             // In case the lease runs out.
-            if let Some(last) = chosen.iter().rfind(|waiting| waiting.behind == place) {
+            if let Some(last) = chosen.iter().rfind(|waiting| waiting.behind == index) {
                 let led = [integer(leader.delivery), integer(last.event)];
                 self.connection.execute(LEAD, &led)?;
             }
@@ -95,7 +95,7 @@ impl Queue<'_> {
             .iter()
             .enumerate()
             .filter(|(_, one)| one.leads)
-            .filter_map(|(place, one)| Some((place, one.subject.as_deref()?)))
+            .filter_map(|(index, one)| Some((index, one.subject.as_deref()?)))
             .collect();
         if leaders.is_empty() || room == 0 {
             return Ok(Vec::new());

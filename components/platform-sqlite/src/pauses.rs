@@ -17,7 +17,7 @@ const FIND: &str = "SELECT s.id, s.paused_ms, s.paused_until_ms, s.pause_reason
     WHERE t.name = ?1 AND s.service = ?2";
 const PAUSE: &str = "UPDATE subscriptions
     SET paused_ms = ?2, paused_until_ms = ?3, pause_reason = ?4 WHERE id = ?1";
-/// Whoever resumes a subscription has mended what failed: the breaker is closed.
+/// To resume a subscription closes the breaker: what failed has been mended.
 const RESUME: &str = "UPDATE subscriptions
     SET paused_ms = NULL, paused_until_ms = NULL, pause_reason = NULL,
         half_open = 0, window_since_ms = 0

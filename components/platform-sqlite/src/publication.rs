@@ -85,7 +85,7 @@ impl Topics {
             return Ok(());
         };
         let due = event.not_before_ms.unwrap_or(now).max(now);
-        // Whoever subscribes to a topic that has no subscription starts by looking.
+        // A service that subscribes to a topic without subscriptions looks first.
         let mut wakes = !topic.subscribed;
         if topic.subscribed {
             let owed = [

@@ -18,7 +18,7 @@ const SUBSCRIBED: &str = "SELECT
             WHERE d.subscription = s.id AND d.state <= 2 AND d.due_ms > ?1)
     FROM subscriptions AS s JOIN topics AS t ON t.id = s.topic";
 
-/// Whoever subscribes to a topic that has none yet starts by looking.
+/// Topics with events that nobody has subscribed to.
 const UNSUBSCRIBED: &str = "SELECT t.name FROM topics AS t
     WHERE EXISTS (SELECT 1 FROM events AS e WHERE e.topic = t.id)
         AND NOT EXISTS (SELECT 1 FROM subscriptions AS s WHERE s.topic = t.id)";

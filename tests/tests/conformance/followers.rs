@@ -216,8 +216,7 @@ conformance! {
         ] {
             for lost_comes_first in [true, false] {
                 let mut all = lost.clone();
-                let place = usize::from(lost_comes_first);
-                all.insert(place, with_followers(&batch[0], 1));
+                all.insert(usize::from(lost_comes_first), with_followers(&batch[0], 1));
                 assert_eq!(instance.commit_one(noting(all)).await, Err(CommitError::LeaseLost));
             }
         }

@@ -41,9 +41,9 @@ pub(super) struct Delivery {
     /// Known since it was claimed.
     pub(super) id: Option<u64>,
     pub(super) worker: Option<String>,
-    /// Its place among all that the subscription was ever owed.
+    /// Its number among all that the subscription was ever owed.
     pub(super) order: u64,
-    /// The place of the last follower that was handed out with it.
+    /// The number of the last follower that was handed out with it.
     pub(super) followers_until: Option<u64>,
 }
 
@@ -55,7 +55,7 @@ pub(super) struct Served {
     pub(super) settled: u64,
     pub(super) retried: u64,
     pub(super) breaker: Breaker,
-    /// Until which place the deliveries of a key come one at a time.
+    /// Until which number the deliveries of a key come one at a time.
     pub(super) singly: BTreeMap<String, u64>,
     /// The same, where both is right: somebody said what became of the first.
     pub(super) perhaps_singly: BTreeMap<String, u64>,
@@ -240,19 +240,19 @@ impl Served {
     /// Let those that gave their keys up take them again, or wait for them: the
     /// oldest first.
     pub(super) fn take_keys(&mut self, now: Moment) {
-        for place in 0..self.deliveries.len() {
-            let one = &self.deliveries[place];
+        for index in 0..self.deliveries.len() {
+            let one = &self.deliveries[index];
             if one.state == State::Returned && one.is_claimable(now) {
                 let key = one.key.clone();
                 let mut others = self.deliveries.iter();
                 let held = others.any(|other| other.key == key && other.holds_its_key());
-                self.deliveries[place].state = if held { State::Waiting } else { State::Ready };
+                self.deliveries[index].state = if held { State::Waiting } else { State::Ready };
             }
         }
     }
 
     /// Note the ids of deliveries that were handed out behind another. Returns the
-    /// place of the last.
+    /// number of the last.
     pub(super) fn name_followers(&mut self, followers: &[Follower]) -> Option<u64> {
         let mut last = None;
         for follower in followers {
