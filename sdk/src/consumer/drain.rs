@@ -61,10 +61,7 @@ pub async fn drain_batches(
     run(subscription, &Batches(handle)).await
 }
 
-async fn run<H: Handler>(
-    subscription: &Subscription,
-    handler: &H,
-) -> Result<(), deliveries::Error> {
+async fn run(subscription: &Subscription, handler: &dyn Handler) -> Result<(), deliveries::Error> {
     let worker = worker::id().await;
     Drain::new(subscription, handler, worker).run().await
 }
@@ -82,9 +79,9 @@ pub(super) enum Event {
 }
 
 /// A drain, and everything that it has in flight.
-pub(super) struct Drain<'d, H> {
+pub(super) struct Drain<'d> {
     pub(super) subscription: &'d Subscription,
-    pub(super) handler: &'d H,
+    pub(super) handler: &'d dyn Handler,
     worker: Option<String>,
     pub(super) pace: Pace,
     pub(super) leases: Leases,
@@ -103,8 +100,8 @@ pub(super) struct Drain<'d, H> {
     failure: Option<deliveries::Error>,
 }
 
-impl<'d, H: Handler> Drain<'d, H> {
-    fn new(subscription: &'d Subscription, handler: &'d H, worker: Option<String>) -> Self {
+impl<'d> Drain<'d> {
+    fn new(subscription: &'d Subscription, handler: &'d dyn Handler, worker: Option<String>) -> Self {
         let batch = usize::try_from(subscription.batch).unwrap_or(1);
         Self {
             subscription,
@@ -278,7 +275,7 @@ impl<'d, H: Handler> Drain<'d, H> {
                 continue;
             }
             let chain = Chain::new(self.subscription, delivery, permit.clone());
-            if H::TOGETHER || self.contention.is_likely() {
+            if self.handler.is_together() || self.contention.is_likely() {
                 self.contention.push(chain);
             } else {
                 self.begin_run(vec![chain], None);
