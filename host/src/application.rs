@@ -12,6 +12,7 @@ use std::{
 use anyhow::{Context as _, Result, anyhow, bail};
 use futures::future::BoxFuture;
 use http::{Request, Response};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use uuid::Uuid;
 use wasmtime::{
     Engine, Store,
@@ -27,6 +28,7 @@ use crate::{
     capability::{
         Capabilities, CapabilitiesConfig, CapabilityState, Grants, ParsedGrants, postgres,
     },
+    chores::Chore,
     clock, compose, deny, engine,
     error::Anyhow as _,
     manifest::{self, Manifest},
@@ -34,7 +36,7 @@ use crate::{
     output::Output,
     redis::RedisAddress,
     runtime_config::RuntimeConfig,
-    state::{self, State},
+    state::{self, Budget, State},
     telemetry::{counters::Counters, tracer::Tracer},
 };
 
@@ -60,6 +62,8 @@ pub(crate) struct Application {
     base: PathBuf,
     cache: Cache,
     linker: Linker<State>,
+    /// One for each instance that there may be, but for those of chores.
+    room: Arc<Semaphore>,
     units: Mutex<BTreeMap<String, Arc<Unit>>>,
     _ticker: engine::Ticker,
 }
@@ -216,6 +220,7 @@ impl Application {
             })?,
             cache: Cache::open(options.cache.clone())?,
             _ticker: engine::Ticker::start(&engine)?,
+            room: Arc::new(Semaphore::new(options.limits.instances as usize)),
             units: Mutex::default(),
             counters: Counters::default(),
             tracer,
@@ -338,13 +343,19 @@ impl Application {
         OutboundHttp::new(&self.capabilities, &unit.grants, chain)
     }
 
-    /// A store for one instance of `unit`.
+    /// A store for one instance of `unit`, with `time` to start in. For a chore
+    /// there is always room.
     pub(crate) fn store(
         &self,
         unit: &Unit,
         outbound: OutboundHttp,
         time: Duration,
+        chore: Option<Chore>,
     ) -> Result<Store<State>> {
+        let room = match chore {
+            Some(_) => None,
+            None => Some(self.room()?),
+        };
         let mut wasi = WasiCtx::builder();
         wasi.envs(&unit.environment)
             .stdout(unit.output.clone())
@@ -358,14 +369,24 @@ impl Application {
             wasi.preopened_dir(source, destination, FsPerms::ReadOnly)
                 .anyhow()?;
         }
-        let capabilities = CapabilityState::new(&self.capabilities, &unit.grants);
+        let capabilities = CapabilityState::new(&self.capabilities, &unit.grants, chore);
         Ok(State::store(
             &self.engine,
             wasi.build(),
             (capabilities, outbound),
-            self.options.limits.memory,
-            time,
+            Budget {
+                memory: self.options.limits.memory,
+                time,
+                room,
+            },
         ))
+    }
+
+    fn room(&self) -> Result<OwnedSemaphorePermit> {
+        self.room.clone().try_acquire_owned().map_err(|_| {
+            let instances = self.options.limits.instances;
+            anyhow!("there are {instances} instances already; --max-instances allows more")
+        })
     }
 }
 

@@ -27,14 +27,20 @@ const MEMORIES_PER_INSTANCE: u32 = 4;
 const TABLES_PER_INSTANCE: u32 = 16;
 const MODULES_PER_INSTANCE: u32 = 64;
 
-/// Makes an engine that has room for `limits.instances`.
+/// Instances that there is room for beside `limits.instances`: for each chore of
+/// the host one that works, one that is being replaced, and one it calls.
+const FOR_CHORES: u32 = 9;
+
+/// Makes an engine that has room for `limits.instances`, and for those of the host
+/// itself.
 pub(crate) fn new(limits: &Limits) -> Result<Engine> {
+    let instances = limits.instances.saturating_add(FOR_CHORES);
     let mut pool = PoolingAllocationConfig::new();
-    pool.total_component_instances(limits.instances)
-        .total_core_instances(limits.instances.saturating_mul(MODULES_PER_INSTANCE))
-        .total_memories(limits.instances.saturating_mul(MEMORIES_PER_INSTANCE))
-        .total_tables(limits.instances.saturating_mul(TABLES_PER_INSTANCE))
-        .total_stacks(limits.instances.saturating_mul(2))
+    pool.total_component_instances(instances)
+        .total_core_instances(instances.saturating_mul(MODULES_PER_INSTANCE))
+        .total_memories(instances.saturating_mul(MEMORIES_PER_INSTANCE))
+        .total_tables(instances.saturating_mul(TABLES_PER_INSTANCE))
+        .total_stacks(instances.saturating_mul(2))
         .max_core_instances_per_component(200)
         .max_memories_per_component(32)
         .max_tables_per_component(64)

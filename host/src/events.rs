@@ -28,8 +28,8 @@ use crate::{
 
 const INTERFACE: &str = "spin:redis/inbound-redis@3.0.0";
 
-/// How long to wait for the first tick, which makes this host known: what it
-/// claims before cannot be taken from it if it dies.
+/// How long to wait for the first announcement, which makes this host known: what
+/// it claims before cannot be taken from it if it dies.
 const ANNOUNCEMENT: Duration = Duration::from_secs(5);
 
 /// What listeners need to know of the host.
@@ -37,7 +37,7 @@ const ANNOUNCEMENT: Duration = Duration::from_secs(5);
 pub(crate) struct Signals {
     /// Nothing new is taken on.
     pub(crate) stopped: watch::Receiver<bool>,
-    /// The ticker has ticked, or there is none.
+    /// The host was announced, or is not to be.
     pub(crate) has_begun: watch::Receiver<bool>,
 }
 
@@ -116,7 +116,7 @@ impl Listener {
             mut stopped,
             mut has_begun,
         } = signals;
-        // An error means that there is no ticker.
+        // An error means that there is no announcer.
         let _ = timeout(ANNOUNCEMENT, has_begun.wait_for(|has_begun| *has_begun)).await;
         let limits = &self.application.options.limits;
         let handlers = limits.channel_handlers.get(&self.channel);
@@ -176,7 +176,7 @@ impl Listener {
     async fn call(&self, message: Vec<u8>, time: Duration, scope: Option<Scope>) -> Result<()> {
         let mut store = self
             .application
-            .store(&self.unit, self.outbound.clone(), time)?;
+            .store(&self.unit, self.outbound.clone(), time, None)?;
         store.data_mut().enter(scope);
         let instance = self.unit.pre.instantiate_async(&mut store).await.anyhow()?;
         let function = handler(&mut store, &instance)?;

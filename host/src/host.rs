@@ -13,15 +13,18 @@ use wasmtime::{Store, component::Instance};
 use crate::{
     Options, State,
     application::{Application, NoChain},
+    chores::{self, Announcer, Ticker},
     error::Anyhow as _,
     events::{self, Signals},
     http::Server,
     redis::{Redis, Subscription},
-    ticker::{self, Ticker},
 };
 
 /// How long a shutdown waits for spans to be exported.
 const FLUSH: Duration = Duration::from_secs(5);
+
+/// How long a shutdown waits for an announcement that is under way.
+const LAST_ANNOUNCEMENT: Duration = Duration::from_secs(2);
 
 /// An application, loaded. Hosts share nothing: a process can have several.
 pub struct Host {
@@ -34,10 +37,19 @@ pub struct Running {
     server: Option<Arc<Server>>,
     stop: watch::Sender<bool>,
     listeners: JoinSet<()>,
-    ticker: Option<JoinHandle<()>>,
+    tickers: JoinSet<()>,
+    announcer: Option<Announcing>,
     /// Event handlers have their own threads, so that what they compute does
     /// not delay requests, and so that a caller's runtime does not matter.
     runtime: Option<runtime::Runtime>,
+    /// So have the loops of the host itself, which are nearly always asleep.
+    chores: Option<runtime::Runtime>,
+}
+
+/// An announcer that runs until the work of the host has ended.
+struct Announcing {
+    stop: watch::Sender<bool>,
+    task: JoinHandle<()>,
 }
 
 impl Host {
@@ -60,6 +72,7 @@ impl Host {
             &unit,
             self.application.outbound(&unit, Arc::new(NoChain)),
             UNLIMITED,
+            None,
         )?;
         let instance = unit.pre.instantiate_async(&mut store).await.anyhow()?;
         Ok((store, instance))
@@ -112,15 +125,22 @@ impl Host {
             true => None,
             false => Some(Arc::new(Server::start(&application)?)),
         };
+        let chores = runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("chores")
+            .enable_all()
+            .build()?;
         let mut running = Running {
             application,
             server,
             stop,
             listeners,
-            ticker: None,
+            tickers: JoinSet::new(),
+            announcer: None,
             runtime: Some(runtime),
+            chores: Some(chores),
         };
-        running.begin_to_tick(begun);
+        running.begin_chores(begun);
         Ok(running)
     }
 
@@ -135,14 +155,38 @@ impl Running {
         self.server.as_ref().map(|server| server.address())
     }
 
-    /// Without a ticker, `begun` is dropped.
-    fn begin_to_tick(&mut self, begun: watch::Sender<bool>) {
-        if let (Some(runtime), Some(server), Some(period)) =
-            (&self.runtime, &self.server, self.application.options.tick)
+    /// Without chores, `begun` is dropped.
+    fn begin_chores(&mut self, begun: watch::Sender<bool>) {
+        let (Some(chores), Some(server), Some(period)) =
+            (&self.chores, &self.server, self.application.options.tick)
+        else {
+            return;
+        };
+        let (application, has_begun) = (&self.application, begun.subscribe());
+        let stopped = self.stop.subscribe();
+        let ticker = Ticker::new(application, server, period, has_begun, stopped);
+        self.tickers
+            .spawn_on(ticker.clone().wake(), chores.handle());
+        self.tickers.spawn_on(ticker.tidy_up(), chores.handle());
+        let (stop, stopped) = watch::channel(false);
+        let announcer = Announcer::new(application, server, period, begun);
+        let task = chores.spawn(announcer.run(stopped));
+        self.announcer = Some(Announcing { stop, task });
+    }
+
+    /// Announces this host no more, and takes leave.
+    async fn leave(&mut self, server: &Server) {
+        let Some(Announcing { stop, mut task }) = self.announcer.take() else {
+            return;
+        };
+        stop.send_replace(true);
+        if tokio::time::timeout(LAST_ANNOUNCEMENT, &mut task)
+            .await
+            .is_err()
         {
-            let ticker = Ticker::new(&self.application, server, period, begun);
-            self.ticker = Some(runtime.spawn(ticker.run(self.stop.subscribe())));
+            task.abort();
         }
+        chores::leave(&self.application, server).await;
     }
 
     /// Takes on nothing new, waits for what is under way, and stops.
@@ -154,17 +198,13 @@ impl Running {
         let drain = self.application.options.limits.drain;
         let drained = tokio::time::timeout(drain, async {
             while self.listeners.join_next().await.is_some() {}
-            if let Some(ticker) = self.ticker.take() {
-                let _ = ticker.await;
-            }
+            while self.tickers.join_next().await.is_some() {}
         });
         if drained.await.is_err() {
             tracing::warn!("some Redis handlers did not end within {drain:?}");
         }
         if let Some(server) = self.server.take() {
-            if self.application.options.tick.is_some() {
-                ticker::leave(&self.application, &server).await;
-            }
+            self.leave(&server).await;
             let joined = tokio::task::spawn_blocking(move || server.join());
             joined.await.context("stopping the HTTP server")?;
         }
@@ -183,8 +223,10 @@ impl Drop for Running {
         if let Some(server) = &self.server {
             server.stop();
         }
-        if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_background();
+        for runtime in [self.runtime.take(), self.chores.take()] {
+            runtime
+                .into_iter()
+                .for_each(runtime::Runtime::shutdown_background);
         }
     }
 }

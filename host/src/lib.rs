@@ -8,6 +8,7 @@ mod bindings {
 }
 mod cache;
 mod capability;
+mod chores;
 mod clock;
 mod compose;
 mod deny;
@@ -24,7 +25,6 @@ mod redis;
 mod runtime_config;
 mod state;
 mod telemetry;
-mod ticker;
 mod variables;
 
 pub mod cli;

@@ -36,7 +36,8 @@ pub struct Options {
     /// Whether outbound requests may reach private and loopback addresses that
     /// the manifest allows.
     pub allow_private_networks: bool,
-    /// How often `POST /platform/tick` is called, if it is routed.
+    /// How often `POST /platform/tick` is called at least, if it is routed. If it is,
+    /// the host also announces itself at `POST /platform/workers`.
     pub tick: Option<Duration>,
     /// Certificates in PEM, of servers or of whoever vouches for them, that
     /// components' connections trust beside those of Mozilla.
@@ -73,7 +74,8 @@ pub struct Limits {
     /// Requests an instance serves before it is replaced, which bounds what a
     /// leaking guest can hoard.
     pub reuse: u32,
-    /// HTTP requests handled at once; more are answered with 503.
+    /// HTTP requests handled at once; more are answered with 503. What the host
+    /// itself calls for does not count.
     pub in_flight: usize,
     /// Connections open at once; more wait to be accepted.
     pub connections: usize,
@@ -95,7 +97,7 @@ pub struct Limits {
     /// matter.
     pub coalesce: bool,
     /// Connections to Postgres, over all components. Statements that find none
-    /// wait.
+    /// wait. The host has two more for announcing itself and for waking what is due.
     pub postgres_connections: usize,
     /// How long a shutdown waits for requests and handlers.
     pub drain: Duration,

@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use tokio::sync::OwnedSemaphorePermit;
 use wasmtime::{
     ResourceLimiter, Store, UpdateDeadline,
     component::{Linker, ResourceTable},
@@ -32,6 +33,18 @@ pub struct State {
     outbound: OutboundHttp,
     memory: Memory,
     allowance: Allowance,
+    /// What it counts as, until it is dropped.
+    _room: Option<OwnedSemaphorePermit>,
+}
+
+/// What one instance may use.
+pub(crate) struct Budget {
+    /// Bytes of linear memory.
+    pub(crate) memory: usize,
+    /// Time to start in.
+    pub(crate) time: Duration,
+    /// Its place among the instances that there may be, unless one is kept for it.
+    pub(crate) room: Option<OwnedSemaphorePermit>,
 }
 
 /// The computing an instance has left, in ticks of the epoch. Shared with
@@ -62,13 +75,12 @@ impl Allowance {
 pub(crate) struct OutOfTime;
 
 impl State {
-    /// A store for one instance, with `time` to start in.
+    /// A store for one instance.
     pub(crate) fn store(
         engine: &wasmtime::Engine,
         wasi: WasiCtx,
         (capabilities, outbound): (CapabilityState, OutboundHttp),
-        memory: usize,
-        time: Duration,
+        budget: Budget,
     ) -> Store<Self> {
         let state = Self {
             wasi,
@@ -77,10 +89,11 @@ impl State {
             capabilities,
             outbound,
             memory: Memory {
-                limit: memory,
-                left: memory,
+                limit: budget.memory,
+                left: budget.memory,
             },
-            allowance: Allowance::new(time),
+            allowance: Allowance::new(budget.time),
+            _room: budget.room,
         };
         let mut store = Store::new(engine, state);
         store.limiter(|state| &mut state.memory);

@@ -4,6 +4,8 @@
 //! it does not matter whether the attempt before it was parked arrived after
 //! all, nor how often it is tried again.
 
+mod replay;
+
 use std::{
     sync::OnceLock,
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -22,6 +24,8 @@ use serde::{Deserialize, Serialize};
 use spin_sdk::key_value::Store;
 use utoipa::ToSchema;
 use uuid::Uuid;
+
+pub use replay::{Replayed, replay};
 
 use crate::{
     group_commit,
@@ -77,10 +81,24 @@ pub struct ParkedUnit {
     pub service: String,
     /// Milliseconds since the Unix epoch.
     pub parked_at_ms: u64,
-    /// Why it was refused, if it was: nobody tries it again.
+    /// Why it was refused, if it was: it is tried again if somebody says so.
     pub rejected: Option<String>,
+    /// What became of the attempts that failed for a reason that may be its own.
+    #[serde(default)]
+    pub failures: Failures,
     /// What is to be committed.
     pub unit: journal::Unit,
+}
+
+/// The attempts of a unit that failed for a reason that may be its own.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failures {
+    /// How many there were.
+    pub count: u32,
+    /// The reason of the latest.
+    pub reason: String,
+    /// When it is tried again, in milliseconds since the Unix epoch.
+    pub retry_at_ms: u64,
 }
 
 /// Why the parked units cannot be reached.
@@ -109,17 +127,6 @@ impl From<ParkError> for Problem {
     }
 }
 
-/// What a replay did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Replayed {
-    /// Committed now, or found to be committed already.
-    pub committed: u64,
-    /// Refused for good.
-    pub rejected: u64,
-    /// Left, because the database is away again.
-    pub waiting: u64,
-}
-
 /// Commit a unit, or park it.
 pub(crate) async fn commit(service: &str, mut unit: journal::Unit) -> Result<Outcome, CommitError> {
     let id = Uuid::now_v7().to_string();
@@ -135,6 +142,7 @@ pub(crate) async fn commit(service: &str, mut unit: journal::Unit) -> Result<Out
         service: service.into(),
         parked_at_ms: now_ms(),
         rejected: None,
+        failures: Failures::default(),
         unit,
     };
     match park(&parked).await {
@@ -195,67 +203,40 @@ pub async fn get(id: &str) -> Result<Option<ParkedUnit>, ParkError> {
     read(&Store::open(STORE).await?, id).await
 }
 
+/// Try a unit again that was refused, with the next replay. Returns whether there
+/// is such a unit.
+pub async fn retry(id: &str) -> Result<bool, ParkError> {
+    let store = Store::open(STORE).await?;
+    let Some(mut parked) = read(&store, id).await? else {
+        return Ok(false);
+    };
+    parked.rejected = None;
+    parked.failures = Failures::default();
+    put(&store, &parked).await?;
+    Ok(true)
+}
+
 /// Forget a parked unit. One that is not there is forgotten already.
 pub async fn remove(id: &str) -> Result<(), ParkError> {
     Ok(Store::open(STORE).await?.delete(id).await?)
 }
 
-/// Commit what is parked, in the order of parking, until the database is away
-/// again.
-pub async fn replay() -> Result<Replayed, ParkError> {
-    let store = Store::open(STORE).await?;
-    let mut replayed = Replayed::default();
-    let ids = ids(&store).await?;
-    for (place, id) in ids.iter().enumerate() {
-        let Some(mut parked) = read(&store, id).await? else {
-            continue;
-        };
-        if parked.rejected.is_some() {
-            continue;
-        }
-        // One after the other: what comes later must not be there sooner.
-        let results = journal::commit(vec![parked.unit.clone()]).await;
-        match results.into_iter().next() {
-            Some(Ok(_) | Err(CommitError::Repeated)) => {
-                store.delete(id).await?;
-                replayed.committed += 1;
-            }
-            Some(Err(error)) if is_final(&error) => {
-                eprintln!("a parked write is refused: {error} unit={id}");
-                parked.rejected = Some(error.to_string());
-                put(&store, &parked).await?;
-                replayed.rejected += 1;
-            }
-            Some(Err(error)) => {
-                eprintln!("a parked write waits: {error} unit={id}");
-                replayed.waiting = ids.len().saturating_sub(place) as u64;
-                break;
-            }
-            None => break,
-        }
-    }
-    Ok(replayed)
-}
-
-/// Whether a unit will never be committed as it is.
-fn is_final(error: &CommitError) -> bool {
-    match error {
-        CommitError::Conflict(_)
-        | CommitError::LeaseLost
-        | CommitError::TooLarge(_)
-        | CommitError::NoSuchBlob(_)
-        | CommitError::InvalidUnit(_) => true,
-        CommitError::Repeated | CommitError::Unavailable(_) | CommitError::Other(_) => false,
-    }
-}
-
 async fn ids(store: &Store) -> Result<Vec<String>, ParkError> {
     let mut ids = store.get_keys().await.collect().await?;
+    // `operations` keeps notes of its own there.
+    ids.retain(|id| is_id(id));
     ids.sort_unstable();
     Ok(ids)
 }
 
+fn is_id(key: &str) -> bool {
+    Uuid::parse_str(key).is_ok()
+}
+
 async fn read(store: &Store, id: &str) -> Result<Option<ParkedUnit>, ParkError> {
+    if !is_id(id) {
+        return Ok(None);
+    }
     let bytes = store.get(id).await?;
     Ok(bytes
         .map(|bytes| rmp_serde::from_slice(&bytes))
@@ -297,6 +278,7 @@ mod tests {
             service: "trial".into(),
             parked_at_ms: 7,
             rejected: None,
+            failures: Failures::default(),
             unit: journal::Unit {
                 id: Some("u1".into()),
                 writes: vec![journal::Write::Remove(journal::Removal {
@@ -314,9 +296,36 @@ mod tests {
     }
 
     #[test]
-    fn only_what_may_work_later_waits() {
-        assert!(!is_final(&CommitError::Unavailable("away".into())));
-        assert!(is_final(&CommitError::InvalidUnit("never".into())));
+    fn what_an_older_release_parked_is_read() {
+        #[derive(Serialize)]
+        struct Older {
+            id: &'static str,
+            service: &'static str,
+            parked_at_ms: u64,
+            rejected: Option<String>,
+            unit: journal::Unit,
+        }
+        let older = Older {
+            id: "u1",
+            service: "trial",
+            parked_at_ms: 7,
+            rejected: None,
+            unit: journal::Unit {
+                id: None,
+                writes: Vec::new(),
+                events: Vec::new(),
+                settles: Vec::new(),
+            },
+        };
+        let bytes = rmp_serde::to_vec_named(&older).unwrap_or_default();
+        let read: Option<ParkedUnit> = rmp_serde::from_slice(&bytes).ok();
+        assert_eq!(read.map(|read| read.failures), Some(Failures::default()));
+    }
+
+    #[test]
+    fn notes_of_others_are_no_parked_units() {
+        assert!(is_id("0192d1c0-7a33-7cc4-8a3e-6f6f3a0b1c2d"));
+        assert!(!is_id("sweep"));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! A service that writes one document for each event, to measure what the
-//! platform costs.
+//! platform costs. `scripts/bench-events` calls it.
 
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use axum::{
     Json, Router,
@@ -11,14 +11,16 @@ use emporium_sdk::{
     consumer::{Received, Subscription, Verdict, drain},
     document::{self, Document, Listing, Order, Selection},
     event::Message,
-    extract::Query,
+    extract::{Path, Query},
     problem::Problem,
     service,
     trace::Trace,
     unit::Unit,
 };
+use futures::future::try_join_all;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
+use spin_sdk::time::sleep;
 
 const SERVICE: &str = "bench";
 
@@ -35,6 +37,9 @@ struct Placed {
     cents: u64,
     /// Microseconds since the Unix epoch.
     sent_us: u64,
+    /// The ordering key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    key: Option<String>,
 }
 
 impl Message for Placed {
@@ -42,7 +47,7 @@ impl Message for Placed {
     const KIND: &'static str = "PLACED";
 
     fn subject(&self) -> Option<String> {
-        None
+        self.key.clone()
     }
 }
 
@@ -52,6 +57,7 @@ struct Handled {
     event: String,
     order: String,
     cents: u64,
+    sent_us: u64,
     /// From just before the commit of the event until its handler began.
     latency_us: u64,
 }
@@ -64,12 +70,31 @@ impl Document for Handled {
     }
 }
 
+/// What is only read.
+#[derive(Debug, Serialize, Deserialize)]
+struct Article {
+    id: u64,
+    title: String,
+    text: String,
+}
+
+impl Document for Article {
+    const COLLECTION: &'static str = "articles";
+
+    fn key(&self) -> String {
+        self.id.to_string()
+    }
+}
+
 service! {
     routes: service::finish(
         Router::new()
             .route("/bench/events", post(publish))
             .route("/bench/batches", post(publish_batches))
-            .route("/bench/latencies", get(latencies)),
+            .route("/bench/steady", post(publish_steadily))
+            .route("/bench/latencies", get(latencies))
+            .route("/bench/articles", post(write_articles))
+            .route("/bench/articles/{id}", get(read_article)),
     ),
     wakes: drain(&SUBSCRIPTION, on_placed),
 }
@@ -82,6 +107,7 @@ async fn on_placed(received: &Received) -> Result<Unit, Verdict> {
         event: received.id().into(),
         order: placed.order,
         cents: placed.cents,
+        sent_us: placed.sent_us,
         latency_us: now.saturating_sub(placed.sent_us),
     })?;
     Ok(unit)
@@ -90,7 +116,7 @@ async fn on_placed(received: &Received) -> Result<Unit, Verdict> {
 /// Publish one event.
 async fn publish(trace: Trace) -> Result<StatusCode, Problem> {
     let mut unit = Unit::new(SERVICE, trace);
-    unit.publish(&placed(0))?;
+    unit.publish(&placed(0, None))?;
     unit.commit().await?;
     Ok(StatusCode::ACCEPTED)
 }
@@ -99,6 +125,7 @@ async fn publish(trace: Trace) -> Result<StatusCode, Problem> {
 struct Batches {
     events: u64,
     batch: u64,
+    key: Option<String>,
 }
 
 /// Publish many, so many in each commit. Returns the microseconds it took.
@@ -110,11 +137,72 @@ async fn publish_batches(
     for first in (0..wanted.events).step_by(wanted.batch.max(1) as usize) {
         let mut unit = Unit::new(SERVICE, trace);
         for number in first..wanted.events.min(first + wanted.batch) {
-            unit.publish(&placed(number))?;
+            unit.publish(&placed(number, wanted.key.clone()))?;
         }
         unit.commit().await?;
     }
     Ok(Json(begun.elapsed().as_micros()))
+}
+
+#[derive(Deserialize)]
+struct Pace {
+    events: u32,
+    per_second: u32,
+}
+
+/// Publish so many at that pace, whether or not those before are committed.
+/// Returns the microseconds since the Unix epoch at which it began.
+async fn publish_steadily(trace: Trace, Query(wanted): Query<Pace>) -> Result<Json<u64>, Problem> {
+    let (begun, since_us) = (Instant::now(), now_us());
+    let publishing = (0..wanted.events).map(async |number| {
+        let due = Duration::from_secs(number.into()) / wanted.per_second.max(1);
+        sleep(due.saturating_sub(begun.elapsed())).await;
+        let mut unit = Unit::new(SERVICE, trace);
+        unit.publish(&placed(number.into(), None))?;
+        unit.commit().await?;
+        Ok::<_, Problem>(())
+    });
+    try_join_all(publishing).await?;
+    Ok(Json(since_us))
+}
+
+#[derive(Deserialize)]
+struct Articles {
+    count: u64,
+}
+
+async fn write_articles(
+    trace: Trace,
+    Query(wanted): Query<Articles>,
+) -> Result<StatusCode, Problem> {
+    for first in (0..wanted.count).step_by(100) {
+        let mut unit = Unit::new(SERVICE, trace);
+        for id in first..wanted.count.min(first + 100) {
+            unit.create(&Article {
+                id,
+                title: "a document".into(),
+                text: "about one hundred bytes of json, as a small document would carry it".into(),
+            })?;
+        }
+        unit.commit().await?;
+    }
+    Ok(StatusCode::CREATED)
+}
+
+async fn read_article(Path(id): Path<u64>) -> Result<Json<Article>, Problem> {
+    match document::get::<Article>(id.to_string()).await? {
+        Some(stored) => Ok(Json(stored.value)),
+        None => Err(Problem::not_found(
+            "no-such-article",
+            format!("there is no article {id}"),
+        )),
+    }
+}
+
+#[derive(Deserialize)]
+struct Since {
+    #[serde(default)]
+    since_us: u64,
 }
 
 /// How long events waited for their handlers.
@@ -126,7 +214,7 @@ struct Latencies {
     most_us: u64,
 }
 
-async fn latencies() -> Result<Json<Latencies>, Problem> {
+async fn latencies(Query(wanted): Query<Since>) -> Result<Json<Latencies>, Problem> {
     let mut waits = Vec::new();
     let mut cursor = None;
     loop {
@@ -137,7 +225,9 @@ async fn latencies() -> Result<Json<Latencies>, Problem> {
             cursor,
         })
         .await?;
-        waits.extend(page.documents.iter().map(|stored| stored.value.latency_us));
+        let handled = page.documents.iter().map(|stored| &stored.value);
+        let handled = handled.filter(|handled| handled.sent_us >= wanted.since_us);
+        waits.extend(handled.map(|handled| handled.latency_us));
         cursor = page.next;
         if cursor.is_none() {
             break;
@@ -156,12 +246,13 @@ async fn latencies() -> Result<Json<Latencies>, Problem> {
     }))
 }
 
-fn placed(number: u64) -> Placed {
+fn placed(number: u64, key: Option<String>) -> Placed {
     Placed {
         order: format!("order-{number:012}"),
         customer: "a customer of the usual length".into(),
         cents: 1999,
         sent_us: now_us(),
+        key,
     }
 }
 

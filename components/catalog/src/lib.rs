@@ -54,7 +54,7 @@ async fn health() -> Health {
     let settings = Settings::get().await.map(drop);
     vec![
         Check::of_documents::<Species>().await,
-        Check::of("configuration", settings),
+        Check::of_variables(settings),
     ]
     .into()
 }

@@ -51,7 +51,7 @@ async fn health() -> Health {
     let settings = fetch::Settings::get().await.map(drop);
     vec![
         Check::of_documents::<Image>().await,
-        Check::of("configuration", settings),
+        Check::of_variables(settings),
     ]
     .into()
 }

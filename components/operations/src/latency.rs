@@ -18,6 +18,8 @@ pub(crate) struct LatencyView {
     p50_ms: f64,
     p90_ms: f64,
     p99_ms: f64,
+    /// How long the slowest took.
+    longest_ms: u64,
 }
 
 impl LatencyView {
@@ -29,26 +31,37 @@ impl LatencyView {
             p50_ms: quantile(histogram, 0.5),
             p90_ms: quantile(histogram, 0.9),
             p99_ms: quantile(histogram, 0.99),
+            longest_ms: longest_ms(histogram),
         })
     }
 }
 
-/// As Prometheus does: as if what is between two bounds were spread evenly. What
-/// is over the last bound counts as that bound.
+/// As Prometheus does: as if what is between two bounds were spread evenly. Nothing
+/// took longer than the slowest.
 fn quantile(histogram: &Histogram, share: f64) -> f64 {
     let count: u64 = histogram.counts.iter().sum();
     let rank = share * count as f64;
+    let longest = longest_ms(histogram) as f64;
+    let bounds = BOUNDS_MS.iter().map(|bound| *bound as f64).chain([longest]);
     let mut below = 0.0;
     let mut from = 0.0;
-    for (bound, count) in BOUNDS_MS.iter().zip(&histogram.counts) {
-        let (to, count) = (*bound as f64, *count as f64);
+    for (bound, count) in bounds.zip(&histogram.counts) {
+        let (to, count) = (bound.min(longest), *count as f64);
         if count > 0.0 && below + count >= rank {
             return from + (to - from) * (rank - below) / count;
         }
         below += count;
-        from = to;
+        from = bound;
     }
-    from
+    longest
+}
+
+/// How long the slowest took: what the histogram says, unless its counts come from
+/// before it was noted.
+fn longest_ms(histogram: &Histogram) -> u64 {
+    let last = histogram.counts.iter().rposition(|count| *count > 0);
+    let longer_than = last.and_then(|last| BOUNDS_MS.get(last.checked_sub(1)?));
+    histogram.longest_ms.max(longer_than.copied().unwrap_or(0))
 }
 
 #[cfg(test)]
@@ -56,6 +69,10 @@ mod tests {
     use super::*;
 
     fn histogram(filled: &[(usize, u64)]) -> Histogram {
+        up_to(600_000, filled)
+    }
+
+    fn up_to(longest_ms: u64, filled: &[(usize, u64)]) -> Histogram {
         let mut counts = vec![0; BOUNDS_MS.len() + 1];
         for &(place, count) in filled {
             if let Some(slot) = counts.get_mut(place) {
@@ -65,7 +82,7 @@ mod tests {
         Histogram {
             counts,
             sum_ms: 0,
-            longest_ms: u64::MAX,
+            longest_ms,
         }
     }
 
@@ -80,8 +97,28 @@ mod tests {
     }
 
     #[test]
-    fn what_is_over_the_last_bound_counts_as_it() {
-        assert_eq!(quantile(&histogram(&[(18, 1)]), 0.5), 600_000.0);
+    fn no_estimate_exceeds_what_was_seen() {
+        // A run of 15 s whose slowest took 14 of them: 54,975 was said of it.
+        let run = up_to(14_000, &[(3, 980), (12, 5), (13, 15)]);
+        let p99 = quantile(&run, 0.99);
+        assert!(p99 > 10_000.0 && p99 <= 14_000.0, "{p99}");
+        let longest = LatencyView::estimate(&run).map(|latency| latency.longest_ms);
+        assert_eq!(longest, Some(14_000));
+        let one = up_to(3, &[(2, 1)]);
+        assert_eq!(quantile(&one, 1.0), 3.0);
+    }
+
+    #[test]
+    fn what_is_over_the_last_bound_is_spread_up_to_the_slowest() {
+        assert_eq!(quantile(&up_to(800_000, &[(18, 2)]), 0.5), 700_000.0);
+    }
+
+    #[test]
+    fn counts_from_before_the_slowest_was_noted_stay_where_they_are() {
+        let old = up_to(0, &[(9, 4)]);
+        assert_eq!(quantile(&old, 0.5), 500.0);
+        let mixed = up_to(7, &[(3, 4), (9, 4)]);
+        assert_eq!(quantile(&mixed, 0.25), 7.5);
     }
 
     #[test]

@@ -5,14 +5,17 @@ mod docs;
 mod events;
 mod exposition;
 mod health;
+mod lag;
 mod latency;
 mod metrics;
 mod neighbours;
+mod notes;
 mod openapi;
 mod parked;
 mod retention;
 mod selection;
 mod subscriptions;
+mod sweep;
 mod tick;
 mod workers;
 
@@ -30,12 +33,15 @@ service! {
 fn documented() -> OpenApiRouter {
     OpenApiRouter::with_openapi(OpenApi::default())
         .routes(routes!(health::platform))
+        .routes(routes!(health::live))
+        .routes(routes!(health::ready))
         .routes(routes!(health::own))
         .routes(routes!(metrics::metrics))
         .routes(routes!(subscriptions::list))
+        .routes(routes!(subscriptions::forget))
         .routes(routes!(subscriptions::pause))
         .routes(routes!(subscriptions::resume))
-        .routes(routes!(workers::list))
+        .routes(routes!(workers::list, workers::announce))
         .routes(routes!(workers::leave))
         .routes(routes!(events::list))
         .routes(routes!(dead_letters::list))
@@ -45,5 +51,6 @@ fn documented() -> OpenApiRouter {
         .routes(routes!(dead_letters::replay))
         .routes(routes!(parked::list))
         .routes(routes!(parked::get, parked::discard))
+        .routes(routes!(parked::retry))
         .routes(routes!(tick::tick))
 }

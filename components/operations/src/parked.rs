@@ -133,6 +133,17 @@ pub(crate) async fn discard(_: Admin, Path(id): Path<String>) -> Result<StatusCo
     Ok(StatusCode::NO_CONTENT)
 }
 
+/// Try a write again that was refused, with the next tick.
+#[utoipa::path(post, path = "/platform/parked/{id}/retry", tag = "operations",
+    params(("id" = String, Path)), security(("admin" = [])),
+    responses((status = 202), (status = 401, body = Problem), (status = 404, body = Problem), (status = 503, body = Problem)))]
+pub(crate) async fn retry(_: Admin, Path(id): Path<String>) -> Result<StatusCode, Problem> {
+    match park::retry(&id).await? {
+        true => Ok(StatusCode::ACCEPTED),
+        false => Err(no_such_parked_write()),
+    }
+}
+
 fn no_such_parked_write() -> Problem {
     Problem::not_found(
         "no-such-parked-write",

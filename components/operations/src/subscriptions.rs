@@ -1,4 +1,4 @@
-//! `/platform/subscriptions`: lag and counts, pause and resume.
+//! `/platform/subscriptions`: lag and counts, pause, resume and forget.
 
 use axum::Json;
 use emporium_sdk::{
@@ -146,14 +146,46 @@ pub(crate) async fn pause(
     Path((service, topic)): Path<(String, String)>,
     pause: Option<Body<Pause>>,
 ) -> Result<StatusCode, Problem> {
+    check_names(&service, &topic)?;
     let Body(pause) = pause.unwrap_or(Body(Pause::default()));
     match maintenance::pause(service, topic, pause.for_ms).await? {
         true => Ok(StatusCode::NO_CONTENT),
-        false => Err(Problem::not_found(
-            "no-such-subscription",
-            "this service has not subscribed to this topic",
-        )),
+        false => Err(no_such_subscription()),
     }
+}
+
+/// End a subscription whose service was renamed or removed: what it is owed keeps
+/// events from being swept. Its dead letters are gone too. A service that claims
+/// again begins anew, with every event that is kept.
+#[utoipa::path(delete, path = "/platform/subscriptions/{service}/{topic}", tag = "operations",
+    params(("service" = String, Path), ("topic" = String, Path)), security(("admin" = [])),
+    responses((status = 204), (status = 401, body = Problem), (status = 404, body = Problem)))]
+pub(crate) async fn forget(
+    _: Admin,
+    Path((service, topic)): Path<(String, String)>,
+) -> Result<StatusCode, Problem> {
+    check_names(&service, &topic)?;
+    match maintenance::forget(service, topic).await? {
+        true => Ok(StatusCode::NO_CONTENT),
+        false => Err(no_such_subscription()),
+    }
+}
+
+/// Refuse what cannot be the name of anything, and what not every database takes as
+/// text.
+fn check_names(service: &str, topic: &str) -> Result<(), Problem> {
+    let is_name = |name: &str| !name.contains(char::is_control);
+    match is_name(service) && is_name(topic) {
+        true => Ok(()),
+        false => Err(no_such_subscription()),
+    }
+}
+
+fn no_such_subscription() -> Problem {
+    Problem::not_found(
+        "no-such-subscription",
+        "this service has not subscribed to this topic",
+    )
 }
 
 /// End a pause. Doing so again is harmless.
@@ -164,6 +196,9 @@ pub(crate) async fn resume(
     _: Admin,
     Path((service, topic)): Path<(String, String)>,
 ) -> Result<Json<Resumed>, Problem> {
-    let resumed = maintenance::resume(service, topic).await?;
+    let resumed = match check_names(&service, &topic) {
+        Ok(()) => maintenance::resume(service, topic).await?,
+        Err(_) => false,
+    };
     Ok(Json(Resumed { resumed }))
 }

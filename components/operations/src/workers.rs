@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use axum::Json;
 use emporium_sdk::{
     admin::Admin,
-    extract::Path,
+    extract::{Json as Body, Path},
     problem::Problem,
     workers::{self, Counter, Sighting, Worker},
 };
@@ -29,6 +29,20 @@ pub(crate) struct WorkerView {
     counters: BTreeMap<String, u64>,
 }
 
+/// What a host says of itself.
+#[derive(Debug, Deserialize, ToSchema)]
+pub(crate) struct Announcement {
+    worker: WorkerView,
+    /// It is gone if nothing is heard of it for so many milliseconds.
+    for_ms: u32,
+}
+
+impl Announcement {
+    pub(crate) async fn make(self) -> Result<(), Problem> {
+        Ok(workers::announce(self.worker.into_wit(), self.for_ms).await?)
+    }
+}
+
 /// A running host, and when it was last heard of.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct SightingView {
@@ -39,7 +53,7 @@ pub(crate) struct SightingView {
 }
 
 impl WorkerView {
-    pub(crate) fn into_wit(self) -> Worker {
+    fn into_wit(self) -> Worker {
         let counters = self.counters.into_iter();
         Worker {
             id: self.id,
@@ -78,6 +92,19 @@ impl From<Sighting> for SightingView {
 pub(crate) async fn list(_: Admin) -> Result<Json<Vec<SightingView>>, Problem> {
     let sightings = workers::list().await?;
     Ok(Json(sightings.into_iter().map(Into::into).collect()))
+}
+
+/// Announce a host, again and again while it is alive. Nothing else is done here:
+/// what went before could make a busy host look dead.
+#[utoipa::path(post, path = "/platform/workers", tag = "operations",
+    request_body = Announcement, security(("admin" = [])),
+    responses((status = 204), (status = 400, body = Problem), (status = 401, body = Problem), (status = 503, body = Problem)))]
+pub(crate) async fn announce(
+    _: Admin,
+    Body(announcement): Body<Announcement>,
+) -> Result<StatusCode, Problem> {
+    announcement.make().await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// Forget a host that has stopped. What it still holds is handed to others.

@@ -54,7 +54,7 @@ BEGIN
 END $$;
 
 -- Serve a subscription under another policy from now on. If it no longer blocks,
--- those that wait behind a dead delivery go on.
+-- those that wait behind a dead delivery, or behind one that is tried again, go on.
 CREATE FUNCTION emporium_2.change_policy(
     p_id int, p_max_attempts bigint, p_backoff_base bigint, p_backoff_cap bigint,
     p_retry_blocks boolean, p_blocks boolean, p_pause_after bigint, p_pause bigint
@@ -62,6 +62,7 @@ CREATE FUNCTION emporium_2.change_policy(
 DECLARE
     v_subscription int[];
     v_subject text[];
+    v_proceeding text[];
 BEGIN
     UPDATE emporium.subscriptions
     SET max_attempts = p_max_attempts, backoff_base_ms = p_backoff_base,
@@ -79,11 +80,24 @@ BEGIN
             RETURNING subject
         )
         SELECT array_agg(subject) INTO v_subject FROM unblocked;
-        IF v_subject IS NOT NULL THEN
-            v_subscription := array_fill(p_id, ARRAY[cardinality(v_subject)]);
-            PERFORM emporium_2.lock_lanes(v_subscription, v_subject);
-            PERFORM emporium_2.leave(v_subscription, v_subject, '{}');
-        END IF;
+    END IF;
+    IF NOT p_retry_blocks THEN
+        -- Those that wait for their next attempt give their keys up.
+        PERFORM 1 FROM emporium.delayed
+        WHERE subscription = p_id AND holds AND subject IS NOT NULL AND attempt > forgiven
+        ORDER BY id FOR UPDATE;
+        WITH proceeding AS (
+            UPDATE emporium.delayed SET holds = false
+            WHERE subscription = p_id AND holds AND subject IS NOT NULL AND attempt > forgiven
+            RETURNING subject
+        )
+        SELECT array_agg(subject) INTO v_proceeding FROM proceeding;
+        v_subject := v_subject || v_proceeding;
+    END IF;
+    IF v_subject IS NOT NULL THEN
+        v_subscription := array_fill(p_id, ARRAY[cardinality(v_subject)]);
+        PERFORM emporium_2.lock_lanes(v_subscription, v_subject);
+        PERFORM emporium_2.leave(v_subscription, v_subject, '{}');
     END IF;
 END $$;
 

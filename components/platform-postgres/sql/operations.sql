@@ -1,5 +1,14 @@
 -- Dead letters, workers, and housekeeping.
 
+-- Those deliveries, in their order, whose subscription was not forgotten.
+CREATE FUNCTION emporium_2.not_forgotten(p_id bigint[]) RETURNS bigint[] LANGUAGE sql AS $$
+    SELECT ARRAY(
+        SELECT d.id FROM unnest(p_id) WITH ORDINALITY AS d (id, n)
+        WHERE (SELECT true FROM emporium.subscriptions AS s WHERE s.id = (d.id >> 44)::int)
+        ORDER BY d.n
+    )
+$$;
+
 -- Make dead letters due again, spread over time if `p_per_second` says so, in
 -- the order of `p_id`. Returns how many there were, and their topics.
 CREATE FUNCTION emporium_2.replay(
@@ -19,12 +28,7 @@ DECLARE
     v_taken_subject text[];
 BEGIN
     PERFORM emporium_2.check_isolation();
-    -- Those of a subscription that was forgotten are gone.
-    p_id := ARRAY(
-        SELECT d.id FROM unnest(p_id) WITH ORDINALITY AS d (id, n)
-        WHERE (SELECT true FROM emporium.subscriptions AS s WHERE s.id = (d.id >> 44)::int)
-        ORDER BY d.n
-    );
+    p_id := emporium_2.not_forgotten(p_id);
     PERFORM 1 FROM emporium.dead WHERE id = ANY (p_id) ORDER BY id FOR UPDATE;
     WITH revived AS (
         DELETE FROM emporium.dead WHERE id = ANY (p_id) RETURNING id, subject, attempt, blocking
@@ -80,6 +84,7 @@ DECLARE
     v_subject text[];
 BEGIN
     PERFORM emporium_2.check_isolation();
+    p_id := emporium_2.not_forgotten(p_id);
     PERFORM 1 FROM emporium.dead WHERE id = ANY (p_id) ORDER BY id FOR UPDATE;
     WITH discarded AS (
         DELETE FROM emporium.dead WHERE id = ANY (p_id) RETURNING id, subject, blocking
@@ -299,7 +304,9 @@ CREATE FUNCTION emporium_2.sweep(
     p_events bigint, p_blobs bigint, p_removals bigint, p_units bigint,
     OUT more boolean, OUT events bigint, OUT deliveries bigint, OUT blobs bigint,
     OUT removals bigint, OUT units bigint
-) LANGUAGE plpgsql SET enable_seqscan = off SET jit = off AS $$
+) LANGUAGE plpgsql
+SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off SET jit = off
+AS $$
 #variable_conflict use_column
 DECLARE
     v_now bigint := emporium.now_ms();

@@ -26,6 +26,7 @@ use wasmtime::component::{HasData, Linker, ResourceTable};
 
 pub(crate) use self::grants::{Grants, ParsedGrants};
 use crate::bindings::spin;
+use crate::chores::Chore;
 use crate::net::{
     OutboundUrl, PermittedNetworks, connector,
     tls::{Proof, Roots},
@@ -70,6 +71,10 @@ pub(crate) struct Capabilities {
 struct Shared {
     key_value: key_value::Stores,
     postgres: postgres::Pool,
+    /// For announcements and for wakes: other work may take long to give a
+    /// connection back.
+    postgres_of_announcer: postgres::Pool,
+    postgres_of_ticker: postgres::Pool,
     sqlite: sqlite::Databases,
     redis: Redis,
     networks: PermittedNetworks,
@@ -85,17 +90,20 @@ impl Capabilities {
             .with_context(|| format!("creating the state folder {}", state.display()))?;
         let tls = config.roots.config(Proof::Name).context("TLS")?;
         let brokers = Redis::remote(Arc::new(tls.clone()));
+        let postgres = postgres::Pool::new(
+            config.postgres_connections,
+            config.networks.clone(),
+            config.roots,
+        );
         let shared = Shared {
             key_value: key_value::Stores::new(
                 state.join("key-value.db"),
                 config.key_value_stores,
                 &brokers,
             ),
-            postgres: postgres::Pool::new(
-                config.postgres_connections,
-                config.networks.clone(),
-                config.roots,
-            ),
+            postgres_of_announcer: postgres.with_one_more(),
+            postgres_of_ticker: postgres.with_one_more(),
+            postgres,
             sqlite: sqlite::Databases::new(state, &config.sqlite_databases),
             redis: match config.has_brokers {
                 true => brokers,
@@ -142,6 +150,8 @@ impl Capabilities {
 pub(crate) struct CapabilityState {
     shared: Capabilities,
     grants: Arc<ParsedGrants>,
+    /// What the instance is for, if not for requests or messages.
+    chore: Option<Chore>,
     open: Open,
     /// Where in a trace the instance is, if it is traced.
     pub(crate) scope: Option<Scope>,
@@ -157,12 +167,27 @@ struct Open {
 
 impl CapabilityState {
     /// Nothing open yet.
-    pub(crate) fn new(shared: &Capabilities, grants: &Arc<ParsedGrants>) -> Self {
+    pub(crate) fn new(
+        shared: &Capabilities,
+        grants: &Arc<ParsedGrants>,
+        chore: Option<Chore>,
+    ) -> Self {
         Self {
             shared: shared.clone(),
             grants: Arc::clone(grants),
+            chore,
             open: Open::default(),
             scope: None,
+        }
+    }
+
+    /// Where the instance gets its connections to Postgres.
+    fn postgres_pool(&self) -> &postgres::Pool {
+        let shared = &self.shared.shared;
+        match self.chore {
+            Some(Chore::Announce) => &shared.postgres_of_announcer,
+            Some(Chore::Wake) => &shared.postgres_of_ticker,
+            Some(Chore::TidyUp) | None => &shared.postgres,
         }
     }
 }

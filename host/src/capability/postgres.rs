@@ -72,7 +72,7 @@ impl CapabilityCtx<'_> {
             certificate,
             is_named: urls.iter().all(|url| self.state.shared.means(grants, url)),
         };
-        let pool = &self.state.shared.shared.postgres;
+        let pool = self.state.postgres_pool();
         let address = pool.address(key).map_err(|error| failed(&error))?;
         let connection = Connection(SharedSession::new(pool.clone(), address));
         let connection = self.table.push(connection);

@@ -38,7 +38,7 @@ impl Instance {
         };
         let grants = Arc::new(ParsedGrants::parse(grants, &[]).expect("grants"));
         let capabilities = Capabilities::open(config).expect("capabilities");
-        let state = CapabilityState::new(&capabilities, &grants);
+        let state = CapabilityState::new(&capabilities, &grants, None);
         Self {
             state,
             table: ResourceTable::new(),

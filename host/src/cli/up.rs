@@ -25,7 +25,8 @@ pub(super) struct Up {
     /// Let components reach private and loopback addresses which the manifest allows.
     #[arg(long)]
     allow_private_networks: bool,
-    /// Seconds between two calls of POST /platform/tick; 0 for none.
+    /// The most seconds between two calls of POST /platform/tick; 0 for none, and for a host that
+    /// does not announce itself.
     #[arg(long, default_value_t = 1)]
     tick: u64,
     /// Threads that serve HTTP [default: one per core].
@@ -58,7 +59,7 @@ pub(super) struct Up {
     /// The same for one channel.
     #[arg(long, value_name = "CHANNEL=N", value_parser = concurrency)]
     concurrency: Vec<(String, usize)>,
-    /// Connections to Postgres, over all components.
+    /// Connections to Postgres, over all components; the host has two more for itself.
     #[arg(long, default_value_t = 16)]
     postgres_connections: usize,
     /// Handle every message of a channel, instead of merging those that wait.

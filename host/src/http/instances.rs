@@ -16,6 +16,7 @@ use crate::{
     Options,
     application::{Application, Unit},
     capability::outbound::{OutboundHttp, ServiceChain},
+    chores::Chore,
     error::Anyhow as _,
     state::State,
     telemetry::counters::HttpCounters,
@@ -42,6 +43,8 @@ pub(super) struct Pool {
     unit: Arc<Unit>,
     outbound: OutboundHttp,
     counters: Arc<HttpCounters>,
+    /// What its instances are for, if not for requests.
+    chore: Option<Chore>,
     /// How many idle instances are kept.
     room: usize,
     idle: Mutex<Vec<Instance>>,
@@ -52,12 +55,17 @@ impl Pool {
         application: Arc<Application>,
         unit: Arc<Unit>,
         chain: Arc<dyn ServiceChain>,
+        chore: Option<Chore>,
         components: usize,
     ) -> Self {
         Self {
             outbound: application.outbound(&unit, chain),
             counters: application.counters.http(&unit.id),
-            room: room(&application.options, components),
+            room: match chore {
+                Some(_) => 1,
+                None => room(&application.options, components),
+            },
+            chore,
             application,
             unit,
             idle: Mutex::default(),
@@ -91,9 +99,9 @@ impl Pool {
 
     async fn instantiate(&self) -> Result<Instance> {
         let time = self.application.options.limits.request_deadline;
-        let mut store = self
-            .application
-            .store(&self.unit, self.outbound.clone(), time)?;
+        let mut store =
+            self.application
+                .store(&self.unit, self.outbound.clone(), time, self.chore)?;
         let service = self
             .unit
             .service

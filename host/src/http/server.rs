@@ -1,4 +1,5 @@
-//! The HTTP server: one thread per core, connections dealt out in turn.
+//! The HTTP server: one thread per core, connections dealt out in turn, and one
+//! thread for each chore of the host.
 
 use std::{
     convert::Infallible,
@@ -29,7 +30,7 @@ use super::{
     problem::Problem,
     worker::{Shared, Worker},
 };
-use crate::application::Application;
+use crate::{application::Application, chores::Chore};
 
 /// How long a client may take to send the head of a request, and keep a
 /// connection open without sending one.
@@ -46,15 +47,18 @@ pub(crate) struct Server {
     address: SocketAddr,
     stop: watch::Sender<bool>,
     shared: Arc<Shared>,
-    /// Gone once nothing more is called.
-    work: Mutex<Option<mpsc::UnboundedSender<Work>>>,
+    /// The threads for chores, in their order; none once nothing more is called.
+    chores: Mutex<Vec<mpsc::UnboundedSender<Work>>>,
     threads: Mutex<Vec<thread::JoinHandle<()>>>,
 }
 
 /// What a thread is given to do.
 enum Work {
     Connection(std::net::TcpStream, OwnedSemaphorePermit),
-    Call(Box<Request<Full<Bytes>>>, oneshot::Sender<StatusCode>),
+    Call(
+        Box<Request<Full<Bytes>>>,
+        oneshot::Sender<(StatusCode, Bytes)>,
+    ),
 }
 
 impl Server {
@@ -70,24 +74,20 @@ impl Server {
         let address = listener.local_addr()?;
         let shared = Shared::new(application)?;
         let (stop, stopped) = watch::channel(false);
-        let mut channels = Vec::new();
         let mut threads = Vec::new();
-        for index in 0..options.threads.max(1) {
-            let (sender, work) = mpsc::unbounded_channel();
-            let worker = Worker::new(shared.clone())?;
-            let runtime = runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()?;
-            let stopped = stopped.clone();
-            let run = move || runtime.block_on(run(worker, work, stopped));
-            threads.push(
-                thread::Builder::new()
-                    .name(format!("http-{index}"))
-                    .spawn(run)?,
-            );
-            channels.push(sender);
-        }
-        let work = channels.first().context("no thread")?.clone();
+        let mut spawn = |name: String, chore| {
+            let worker = Worker::new(shared.clone(), chore)?;
+            let (sender, thread) = spawn(name, worker, stopped.clone())?;
+            threads.push(thread);
+            anyhow::Ok(sender)
+        };
+        let channels = (0..options.threads.max(1))
+            .map(|index| spawn(format!("http-{index}"), None))
+            .collect::<Result<Vec<_>>>()?;
+        let chores = Chore::ALL
+            .iter()
+            .map(|chore| spawn(chore.name().into(), Some(*chore)))
+            .collect::<Result<Vec<_>>>()?;
         let connections = options.limits.connections;
         let accept = move || -> Result<()> {
             let runtime = runtime::Builder::new_current_thread()
@@ -108,7 +108,7 @@ impl Server {
             address,
             stop,
             shared,
-            work: Mutex::new(Some(work)),
+            chores: Mutex::new(chores),
             threads: Mutex::new(threads),
         })
     }
@@ -122,16 +122,20 @@ impl Server {
         self.shared.in_flight()
     }
 
-    /// Calls the component a path is routed to, from inside: until the server is
+    /// Calls the component a path is routed to, for a chore: until the server is
     /// joined, also when it takes on nothing new from outside.
-    pub(crate) async fn call(&self, request: Request<Full<Bytes>>) -> Result<StatusCode> {
+    pub(crate) async fn call(
+        &self,
+        chore: Chore,
+        request: Request<Full<Bytes>>,
+    ) -> Result<(StatusCode, Bytes)> {
         let (answer, answered) = oneshot::channel();
-        let work = self
-            .work
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
-        work.and_then(|work| work.send(Work::Call(Box::new(request), answer)).ok())
+        let thread = {
+            let chores = self.chores.lock().unwrap_or_else(PoisonError::into_inner);
+            chores.get(chore.index()).cloned()
+        };
+        thread
+            .and_then(|thread| thread.send(Work::Call(Box::new(request), answer)).ok())
             .context("the server has stopped")?;
         Ok(answered.await?)
     }
@@ -143,12 +147,9 @@ impl Server {
 
     /// Waits until it has stopped.
     pub(crate) fn join(&self) {
-        drop(
-            self.work
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .take(),
-        );
+        let mut chores = self.chores.lock().unwrap_or_else(PoisonError::into_inner);
+        chores.clear();
+        drop(chores);
         let threads =
             std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
         for thread in threads {
@@ -157,6 +158,20 @@ impl Server {
             }
         }
     }
+}
+
+/// A thread that does what it is sent with a worker of its own.
+fn spawn(
+    name: String,
+    worker: Arc<Worker>,
+    stopped: watch::Receiver<bool>,
+) -> Result<(mpsc::UnboundedSender<Work>, thread::JoinHandle<()>)> {
+    let (sender, work) = mpsc::unbounded_channel();
+    let runtime = runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let run = move || runtime.block_on(run(worker, work, stopped));
+    Ok((sender, thread::Builder::new().name(name).spawn(run)?))
 }
 
 async fn accept(
@@ -264,7 +279,7 @@ async fn connection(
 async fn call(
     worker: Arc<Worker>,
     request: Request<Full<Bytes>>,
-    answer: oneshot::Sender<StatusCode>,
+    answer: oneshot::Sender<(StatusCode, Bytes)>,
 ) {
     let request = request.map(|body| body.map_err(|never| -> Error { match never {} }));
     let response = worker
@@ -272,6 +287,7 @@ async fn call(
         .await;
     let response = response.unwrap_or_else(Problem::into_response);
     let status = response.status();
-    let _ = response.into_body().collect().await;
-    let _ = answer.send(status);
+    let body = response.into_body().collect().await;
+    let body = body.map(|body| body.to_bytes()).unwrap_or_default();
+    let _ = answer.send((status, body));
 }

@@ -35,6 +35,7 @@ use crate::{
     Limits,
     application::Application,
     capability::outbound::{ChainTarget, ServiceChain},
+    chores::Chore,
     manifest::Route,
 };
 
@@ -81,6 +82,8 @@ type Answer = Result<Response<WasiBody>, Error>;
 /// What one thread has of its own.
 pub(super) struct Worker {
     shared: Arc<Shared>,
+    /// What the thread is for, if not for requests.
+    chore: Option<Chore>,
     pools: Vec<Arc<Pool>>,
     by_name: BTreeMap<String, usize>,
     private: RouteHeaders,
@@ -104,7 +107,7 @@ impl Drop for InFlight {
 }
 
 impl Worker {
-    pub(super) fn new(shared: Arc<Shared>) -> Result<Arc<Self>> {
+    pub(super) fn new(shared: Arc<Shared>, chore: Option<Chore>) -> Result<Arc<Self>> {
         let units: Vec<_> = shared
             .components
             .iter()
@@ -117,10 +120,12 @@ impl Worker {
                 .map(|unit| {
                     let chain = Arc::new(Internal(this.clone()));
                     let application = shared.application.clone();
-                    Arc::new(Pool::new(application, unit, chain, shared.components.len()))
+                    let components = shared.components.len();
+                    Arc::new(Pool::new(application, unit, chain, chore, components))
                 })
                 .collect(),
             private: RouteHeaders::of_private(),
+            chore,
             shared,
         }))
     }
@@ -172,8 +177,10 @@ impl Worker {
             .get(component)
             .ok_or(Problem::NoSuchRoute)?
             .clone();
-        let guard = InFlight::enter(&self.shared).ok_or(Problem::Overloaded)?;
-        let deadline = self.limits().request_deadline;
+        let guard = self.enter()?;
+        let request_deadline = self.limits().request_deadline;
+        let chore = self.chore;
+        let deadline = chore.map_or(request_deadline, |chore| chore.deadline(request_deadline));
         let begun = Instant::now();
         let traced = self.shared.application.tracer.as_ref().map(|tracer| {
             let method = request.method().clone();
@@ -200,6 +207,18 @@ impl Worker {
         }
         pool.counters().answered(status, begun.elapsed());
         answer
+    }
+
+    /// A slot for a request. What the host itself calls for needs none, so that no
+    /// number of requests keeps it from its chores.
+    fn enter(&self) -> Result<Option<InFlight>, Problem> {
+        match self.chore {
+            Some(_) => Ok(None),
+            None => match InFlight::enter(&self.shared) {
+                None => Err(Problem::Overloaded),
+                slot => Ok(slot),
+            },
+        }
     }
 
     /// Sends a request to the component another one means.

@@ -15,8 +15,9 @@ use std::{
 use http::StatusCode;
 
 /// The bounds of the histograms in milliseconds, those of `maintenance.histogram`.
-const BOUNDS_MS: [u64; 15] = [
-    1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 60_000, 600_000,
+const BOUNDS_MS: [u64; 18] = [
+    1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000,
+    200_000, 600_000,
 ];
 
 /// All counters of a host.

@@ -93,17 +93,6 @@ conformance! {
         assert_eq!(instance.commit_one(settles(held[0].lease)).await, Err(CommitError::LeaseLost));
     }
 
-    async fn another_worker_that_is_heard_of_ends_them_too(platform) {
-        let mut instance = platform.instance().await;
-        let subscription = subscription("service", "topic");
-        instance.announce(worker("silent")).await;
-        instance.committed(publishes([event("topic", "a")])).await;
-        instance.claim_as("silent", &subscription, 1).await;
-        platform.advance(GONE);
-        instance.announce(worker("other")).await;
-        assert_eq!(instance.claimed_events(&subscription, 1).await, ["a"]);
-    }
-
     async fn the_leases_of_a_worker_that_left_end(platform) {
         let mut instance = platform.instance().await;
         let subscription = subscription("service", "topic");

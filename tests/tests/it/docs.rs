@@ -16,7 +16,10 @@ async fn the_description_covers_every_service() {
         "/dither/images/{uuid}/{channels}",
         "/upload",
         "/platform/tick",
+        "/platform/subscriptions/{service}/{topic}",
         "/health",
+        "/health/live",
+        "/health/ready",
     ] {
         assert!(api["paths"][path].is_object(), "{path}");
     }

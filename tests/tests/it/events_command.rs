@@ -174,6 +174,48 @@ async fn a_mistake_is_explained() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_subscription_is_forgotten() {
+    let app = start().await;
+    publish(&app, &[("a", None, "work")]).await;
+    effect(&app, "a").await;
+    let forget = ["forget", "--service", "trial", "--topic"];
+    let refused = events(&app, &[&forget[..], &["trial"]].concat()).await;
+    assert_eq!(refused.code, Some(1));
+    assert!(refused.errors.contains("--yes"), "{}", refused.errors);
+
+    let forgotten = events(&app, &[&forget[..], &["trial", "--yes"]].concat()).await;
+    assert_eq!(
+        (forgotten.code, forgotten.output.as_str()),
+        (Some(0), "forgot trial on trial\n"),
+        "{}",
+        forgotten.errors
+    );
+
+    let wrong = events(&app, &[&forget[..], &["tr/ial %00", "--yes"]].concat());
+    assert!(wrong.await.errors.contains("no-such-subscription"));
+    for (arguments, code) in [
+        (
+            &["forget", "--service", "nobody", "--topic", "trial", "-y"][..],
+            1,
+        ),
+        (&["forget", "--service", "trial"], 2),
+        (&["forget", "--service", "", "--topic", "trial", "-y"], 2),
+    ] {
+        let outcome = events(&app, arguments).await;
+        assert_eq!(outcome.code, Some(code), "{}", outcome.errors);
+    }
+    let mut stranger = command(&app.origin, &[&forget[..], &["slow", "--yes"]].concat());
+    stranger.env_remove("SPIN_VARIABLE_ADMIN_TOKEN");
+    let refused = run(stranger).await;
+    assert_eq!(refused.code, Some(1));
+    assert!(
+        refused.errors.contains("SPIN_VARIABLE_ADMIN_TOKEN"),
+        "{}",
+        refused.errors
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_token_is_found_where_the_application_has_it() {
     let app = start().await;
     let folder = tempfile::tempdir().expect("a folder");

@@ -8,6 +8,9 @@ async fn an_administrator_is_needed() {
     let app = App::start().await;
     for (method, path) in [
         (Method::POST, "/platform/tick"),
+        (Method::POST, "/platform/workers"),
+        (Method::DELETE, "/platform/subscriptions/media/image"),
+        (Method::POST, "/platform/parked/1/retry"),
         (Method::GET, "/platform/events"),
         (Method::GET, "/platform/dead-letters"),
         (Method::GET, "/platform/dead-letters/1"),

@@ -1,7 +1,12 @@
 //! Health, lag and the tick.
 
-use emporium_tests::{app::App, pictures::png};
+use emporium_tests::{
+    app::{App, until},
+    pictures::png,
+};
 use reqwest::Method;
+
+use crate::trial::{effect, publish, trial_manifest};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_healthy_application_says_so() {
@@ -49,6 +54,8 @@ async fn a_database_that_is_away_is_told() {
         (whole.status.as_u16(), &whole.json()["status"]),
         (503, &"failing".into())
     );
+    assert_eq!(app.get("/health/live").await.status, 200);
+    assert_eq!(app.get("/health/ready").await.status, 503);
     let answer = app.get("/images").await;
     assert!(answer.status.is_server_error());
     assert_eq!(answer.header("content-type"), "application/problem+json");
@@ -68,6 +75,70 @@ async fn a_redis_that_is_away_is_told() {
         (&redis["name"], &redis["healthy"]),
         (&"redis".into(), &false.into())
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn why_something_fails_is_for_administrators() {
+    let manifest =
+        emporium_tests::app::manifest().replace("sqlite_databases = [\"default\"]\n", "");
+    let app = App::of(manifest).await;
+    let cause = "does not grant";
+    for path in [
+        "/health",
+        "/health/ready",
+        "/operations/health",
+        "/media/health",
+    ] {
+        let public = app.get(path).await;
+        assert_eq!(public.status, 503, "{path}");
+        assert!(!public.text().contains(cause), "{path}: {}", public.text());
+    }
+    for path in ["/health", "/health/ready", "/operations/health"] {
+        let private = app.admin(Method::GET, path).await;
+        assert_eq!(private.status, 503, "{path}");
+        assert!(private.text().contains(cause), "{path}: {}", private.text());
+    }
+    // The answer that the administrator got is kept for nobody else.
+    assert!(!app.get("/health").await.text().contains(cause));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_lives_and_is_ready_says_so() {
+    let app = App::start().await;
+    for path in ["/health/live", "/health/ready"] {
+        let answer = app.get(path).await;
+        assert_eq!(
+            (answer.status.as_u16(), &answer.json()["status"]),
+            (200, &"ok".into())
+        );
+    }
+}
+
+// It was 503 for a subscription that somebody paused.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_subscription_that_is_paused_or_behind_is_a_warning() {
+    let app = App::of(trial_manifest()).await;
+    publish(&app, &[("before", None, "work")]).await;
+    effect(&app, "before").await;
+    let paused = app.admin(Method::POST, "/platform/subscriptions/trial/trial/pause");
+    assert_eq!(paused.await.status, 204);
+    publish(&app, &[("waiting", None, "work")]).await;
+    app.clock.advance(std::time::Duration::from_secs(120));
+    until(async || {
+        let health = app.get("/health").await;
+        assert_eq!(health.status, 200, "{}", health.text());
+        let health = health.json();
+        let lag = &health["checks"][2];
+        assert_eq!(
+            (&lag["name"], &lag["healthy"]),
+            (&"lag".into(), &true.into())
+        );
+        let is_told = lag["detail"]
+            .as_str()
+            .is_some_and(|detail| detail.contains("`trial` is paused"));
+        (is_told && health["status"] == "warning").then_some(())
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -20,6 +20,7 @@ mod events_command;
 mod failure;
 mod files;
 mod flow;
+mod forget;
 mod gallery;
 mod guards;
 mod health;

@@ -112,6 +112,7 @@ async fn latency_is_estimated() {
     .await;
     let [p50, p90, p99] = ["p50_ms", "p90_ms", "p99_ms"].map(|name| latency[name].as_f64());
     assert!(p50 > Some(0.0) && p50 <= p90 && p90 <= p99, "{latency}");
+    assert!(p99 <= latency["longest_ms"].as_f64(), "{latency}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -16,7 +16,14 @@ pub(crate) async fn start() -> App {
 
 /// The manifest of the application, and of `trial`.
 pub(crate) fn trial_manifest() -> String {
-    let platform = r#"{ component = "platform-sqlite", inherit_configuration = ["allowed_outbound_hosts", "sqlite_databases", "variables"] }"#;
+    trial_manifest_on("platform-sqlite")
+}
+
+/// The same, for a platform that need not be SQLite.
+pub(crate) fn trial_manifest_on(platform: &str) -> String {
+    let platform = format!(
+        r#"{{ component = "{platform}", inherit_configuration = ["allowed_outbound_hosts", "sqlite_databases", "variables"] }}"#
+    );
     // Before the route of everything else.
     let trial = format!(
         r#"
@@ -34,10 +41,11 @@ component = "trial"
 
 [component.trial]
 source = "{}"
-allowed_outbound_hosts = ["{{{{ redis_address }}}}"]
+allowed_outbound_hosts = ["{{{{ redis_address }}}}", "postgres://{{{{ postgres_host }}}}"]
 key_value_stores = ["parked"]
 sqlite_databases = ["default"]
 [component.trial.variables]
+postgres_url = "{{{{ postgres_url }}}}"
 redis_address = "{{{{ redis_address }}}}"
 worker = "{{{{ worker }}}}"
 write_timeout = "500ms"

@@ -45,18 +45,25 @@ pub(super) enum NoConnection {
 
 /// The connections of an application.
 #[derive(Clone)]
-pub(crate) struct Pool(Arc<Shared>);
+pub(crate) struct Pool {
+    servers: Arc<Servers>,
+    connections: Arc<Connections>,
+}
 
-struct Shared {
+/// Where connections lead, and how they get there.
+struct Servers {
+    addresses: Mutex<HashMap<Key, Arc<Address>>>,
+    networks: PermittedNetworks,
+    roots: Roots,
+}
+
+struct Connections {
     limit: usize,
     /// One for each connection that may be in use.
     permits: Arc<Semaphore>,
     /// How many there are, in use and resting.
     total: Arc<AtomicUsize>,
     resting: Mutex<Vec<Resting>>,
-    addresses: Mutex<HashMap<Key, Arc<Address>>>,
-    networks: PermittedNetworks,
-    roots: Roots,
 }
 
 struct Resting {
@@ -74,27 +81,45 @@ impl Drop for Place {
     }
 }
 
-impl Pool {
-    /// A pool of at most `limit` connections.
-    pub(crate) fn new(limit: usize, networks: PermittedNetworks, roots: Roots) -> Self {
+impl Connections {
+    fn up_to(limit: usize) -> Arc<Self> {
         let limit = limit.max(1);
-        Self(Arc::new(Shared {
+        Arc::new(Self {
             limit,
             permits: Arc::new(Semaphore::new(limit)),
             total: Arc::default(),
             resting: Mutex::default(),
-            addresses: Mutex::default(),
-            networks,
-            roots,
-        }))
+        })
+    }
+}
+
+impl Pool {
+    /// A pool of at most `limit` connections.
+    pub(crate) fn new(limit: usize, networks: PermittedNetworks, roots: Roots) -> Self {
+        Self {
+            servers: Arc::new(Servers {
+                addresses: Mutex::default(),
+                networks,
+                roots,
+            }),
+            connections: Connections::up_to(limit),
+        }
+    }
+
+    /// A pool of one connection beside those of this one, to the same servers.
+    pub(crate) fn with_one_more(&self) -> Self {
+        Self {
+            servers: Arc::clone(&self.servers),
+            connections: Connections::up_to(1),
+        }
     }
 
     pub(super) fn address(&self, key: Key) -> Result<Arc<Address>, InvalidAddress> {
-        let mut addresses = lock(&self.0.addresses);
+        let mut addresses = lock(&self.servers.addresses);
         if let Some(address) = addresses.get(&key) {
             return Ok(Arc::clone(address));
         }
-        let address = Arc::new(Address::parse(key.clone(), &self.0.roots)?);
+        let address = Arc::new(Address::parse(key.clone(), &self.servers.roots)?);
         if addresses.len() == ADDRESSES_LIMIT {
             addresses.clear();
         }
@@ -104,13 +129,15 @@ impl Pool {
 
     /// Take a connection to `address`, once there is one to be had.
     pub(super) async fn take(&self, address: &Arc<Address>) -> Result<Lease, NoConnection> {
-        let busy = || NoConnection::Busy(self.0.limit);
-        let permit = match Arc::clone(&self.0.permits).try_acquire_owned() {
+        let busy = || NoConnection::Busy(self.connections.limit);
+        let permit = match Arc::clone(&self.connections.permits).try_acquire_owned() {
             Ok(permit) => permit,
-            Err(_) => tokio::time::timeout(WAIT, Arc::clone(&self.0.permits).acquire_owned())
-                .await
-                .map_err(|_| busy())?
-                .map_err(|_| busy())?,
+            Err(_) => {
+                tokio::time::timeout(WAIT, Arc::clone(&self.connections.permits).acquire_owned())
+                    .await
+                    .map_err(|_| busy())?
+                    .map_err(|_| busy())?
+            }
         };
         let link = loop {
             match self.pick(address) {
@@ -121,7 +148,7 @@ impl Pool {
                 }
                 Err(place) => {
                     let timeout = address.timeout();
-                    let linking = Link::connect(Arc::clone(address), &self.0.networks, place);
+                    let linking = Link::connect(Arc::clone(address), &self.servers.networks, place);
                     break tokio::time::timeout(timeout, linking)
                         .await
                         .map_err(|_| NoConnection::TimedOut(timeout))?
@@ -139,9 +166,9 @@ impl Pool {
     /// A connection that rests, or the place for a new one.
     fn pick(&self, address: &Arc<Address>) -> Result<Link, Place> {
         let here = thread::current().id();
-        let mut resting = lock(&self.0.resting);
+        let mut resting = lock(&self.connections.resting);
         let fits = |resting: &Resting| resting.link.address().key == address.key;
-        let is_full = self.0.total.load(Relaxed) >= self.0.limit;
+        let is_full = self.connections.total.load(Relaxed) >= self.connections.limit;
         let found = resting
             .iter()
             .rposition(|resting| resting.home == here && fits(resting))
@@ -150,15 +177,15 @@ impl Pool {
             return Ok(resting.swap_remove(found).link);
         }
         let gone = (is_full && !resting.is_empty()).then(|| resting.swap_remove(0));
-        self.0.total.fetch_add(1, Relaxed);
+        self.connections.total.fetch_add(1, Relaxed);
         drop(resting);
         drop(gone);
-        Err(Place(Arc::clone(&self.0.total)))
+        Err(Place(Arc::clone(&self.connections.total)))
     }
 
     fn rest(&self, link: Link) {
         let home = thread::current().id();
-        lock(&self.0.resting).push(Resting { link, home });
+        lock(&self.connections.resting).push(Resting { link, home });
     }
 }
 

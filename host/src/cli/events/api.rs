@@ -48,6 +48,16 @@ impl Api {
         self.send(Method::POST, self.at(path)?, Some(body)).await
     }
 
+    /// Deletes what the segments of a path name, whatever characters they have.
+    pub(super) async fn delete(&self, segments: &[&str]) -> Result<()> {
+        let mut url = self.at("")?;
+        url.path_segments_mut()
+            .map_err(|()| anyhow!("--url: {} has no paths", self.url))?
+            .pop_if_empty()
+            .extend(segments);
+        self.send(Method::DELETE, url, None).await.map(drop)
+    }
+
     fn at(&self, path: &str) -> Result<Url> {
         let base = self.url.as_str().trim_end_matches('/');
         Ok(Url::parse(&format!("{base}{path}"))?)
@@ -81,6 +91,9 @@ impl Api {
             .map_err(|_| anyhow!("{} did not answer within {PATIENCE:?}", self.url))??;
         if !status.is_success() {
             bail!(refusal(status, &body));
+        }
+        if status == StatusCode::NO_CONTENT {
+            return Ok(Value::Null);
         }
         serde_json::from_slice(&body)
             .with_context(|| format!("{} answered {status} without JSON", self.url))

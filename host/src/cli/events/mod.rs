@@ -1,7 +1,9 @@
-//! `emporium events`: follows events, and decides about those that were given up.
+//! `emporium events`: follows events, and decides about those that were given up and
+//! about subscriptions that nobody needs any more.
 
 mod api;
 mod dead;
+mod forget;
 mod tail;
 
 use std::{
@@ -17,7 +19,7 @@ use tokio::runtime;
 
 use api::Api;
 
-use crate::{Variables, ticker::ADMIN_TOKEN};
+use crate::{Variables, chores::ADMIN_TOKEN};
 
 #[derive(Args)]
 pub(super) struct Events {
@@ -54,6 +56,8 @@ enum Verb {
     Replay(dead::Replay),
     /// Forget what was given up.
     Discard(dead::Discard),
+    /// End a subscription of a service that was renamed or removed.
+    Forget(forget::Forget),
 }
 
 impl Events {
@@ -69,6 +73,7 @@ impl Events {
                 Verb::Dead(dead) => dead.run(&api).await,
                 Verb::Replay(replay) => replay.run(&api).await,
                 Verb::Discard(discard) => discard.run(&api).await,
+                Verb::Forget(forget) => forget.run(&api).await,
             }
         })
     }

@@ -2,6 +2,7 @@
 //! and what they leave behind.
 
 mod addresses;
+mod busy_hosts;
 mod connections;
 mod outages;
 mod replies;
