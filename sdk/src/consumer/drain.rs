@@ -125,24 +125,25 @@ impl<'d> Drain<'d> {
 
     async fn run(mut self) -> Result<(), deliveries::Error> {
         loop {
+            let load = self.load();
+            let mut claims_at = None;
+            // Before the next commit begins, or there would always be one.
+            match self.pace.next(load, platform::now()) {
+                Next::Claim(limit) => self.claim(limit),
+                Next::WaitUntil(due_at) => claims_at = Some(due_at),
+                Next::End if self.tasks.is_empty() => break,
+                Next::Wait | Next::End => {}
+            }
             self.begin_series();
             self.begin_commits();
             self.hand_back();
             self.renew();
-            let now = platform::now();
-            let mut until = [self.leases.renews_at(), self.contention.resumes_at()]
-                .into_iter()
-                .flatten()
-                .min();
-            let load = self.load();
-            match self.pace.next(load, now) {
-                Next::Claim(limit) => self.claim(limit),
-                Next::WaitUntil(due_at) => {
-                    until = Some(until.map_or(due_at, |until| until.min(due_at)));
-                }
-                Next::End if self.tasks.is_empty() => break,
-                Next::Wait | Next::End => {}
-            }
+            let moments = [
+                claims_at,
+                self.leases.renews_at(),
+                self.contention.resumes_at(),
+            ];
+            let until = moments.into_iter().flatten().min();
             if let Some(event) = self.next_event(until).await {
                 self.ended(event);
             }
@@ -217,6 +218,7 @@ impl<'d> Drain<'d> {
         Load {
             handling,
             finishing,
+            is_committing: self.commits > 0,
             is_quarantined: self.is_quarantined,
         }
     }

@@ -22,8 +22,8 @@ async fn start_with(variables: &str, tick: Option<Duration>) -> App {
     .await
 }
 
-/// The manifest of the benchmark, with `ledger` in the place of its service, and
-/// these variables.
+/// The manifest of the benchmark, with `ledger` instead of its service, and these
+/// variables.
 fn ledger_manifest(variables: &str) -> String {
     let bench = std::fs::read_to_string(root().join("bench/events.toml")).expect("a manifest");
     let built = component("x");
