@@ -159,7 +159,7 @@ impl<Q: Send + 'static, A: Send + 'static> Group<Q, A> {
     }
 }
 
-/// Whoever holds it makes the next call; dropped, it passes on to the next.
+/// The right to make the next call. Dropped, it passes on to the next caller.
 struct Leader<Q: Send + 'static, A: Send + 'static> {
     group: &'static Group<Q, A>,
 }

@@ -9,10 +9,10 @@ pub(crate) mod fake;
 #[cfg(test)]
 pub(crate) use fake::{
     bury, claim, commit, extend, get, get_many, list, now, now_ms, random, release, sleep, spawn,
-    wake,
+    variable, wake,
 };
 #[cfg(not(test))]
-pub(crate) use real::{now, now_ms, random, sleep, spawn};
+pub(crate) use real::{now, now_ms, random, sleep, spawn, variable};
 
 #[cfg(not(test))]
 pub(crate) use crate::{
@@ -29,6 +29,11 @@ mod real {
     };
 
     pub(crate) use spin_sdk::{time::sleep, wit_bindgen::spawn};
+
+    /// The value of a variable, if it has one.
+    pub(crate) async fn variable(name: &str) -> Option<String> {
+        spin_sdk::variables::get(name).await.ok()
+    }
 
     /// The time since this was first asked.
     pub(crate) fn now() -> Duration {

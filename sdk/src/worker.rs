@@ -2,6 +2,8 @@
 
 use std::sync::OnceLock;
 
+use crate::platform;
+
 /// It does not change while an instance lives.
 static ID: OnceLock<Option<String>> = OnceLock::new();
 
@@ -13,7 +15,7 @@ pub(crate) async fn id() -> Option<String> {
     if let Some(id) = ID.get() {
         return id.clone();
     }
-    let id = spin_sdk::variables::get("worker").await.ok();
+    let id = platform::variable("worker").await;
     let id = id.filter(|id| !id.is_empty());
     ID.get_or_init(|| id).clone()
 }

@@ -9,7 +9,7 @@ use super::{
     drain::{Drain, Event},
     leases::Stage,
     merge::unit_bytes,
-    series::{Handled, Handler},
+    series::Handled,
 };
 use crate::{
     journal::{CommitError, Conflict, Receipt},
@@ -23,7 +23,7 @@ const MOST_BYTES: usize = 8 << 20;
 /// What became of something that was handled.
 pub(super) type Outcome = (Handled, Result<Receipt, CommitError>);
 
-impl<H: Handler> Drain<'_, H> {
+impl Drain<'_> {
     /// Commit what is ready, unless it may wait for more.
     pub(super) fn begin_commits(&mut self) {
         // A second commit under way must be worth it.

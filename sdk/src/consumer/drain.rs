@@ -61,10 +61,7 @@ pub async fn drain_batches(
     run(subscription, &Batches(handle)).await
 }
 
-async fn run<H: Handler>(
-    subscription: &Subscription,
-    handler: &H,
-) -> Result<(), deliveries::Error> {
+async fn run(subscription: &Subscription, handler: &dyn Handler) -> Result<(), deliveries::Error> {
     let worker = worker::id().await;
     Drain::new(subscription, handler, worker).run().await
 }
@@ -82,9 +79,9 @@ pub(super) enum Event {
 }
 
 /// A drain, and everything that it has in flight.
-pub(super) struct Drain<'d, H> {
+pub(super) struct Drain<'d> {
     pub(super) subscription: &'d Subscription,
-    pub(super) handler: &'d H,
+    pub(super) handler: &'d dyn Handler,
     worker: Option<String>,
     pub(super) pace: Pace,
     pub(super) leases: Leases,
@@ -103,8 +100,8 @@ pub(super) struct Drain<'d, H> {
     failure: Option<deliveries::Error>,
 }
 
-impl<'d, H: Handler> Drain<'d, H> {
-    fn new(subscription: &'d Subscription, handler: &'d H, worker: Option<String>) -> Self {
+impl<'d> Drain<'d> {
+    fn new(subscription: &'d Subscription, handler: &'d dyn Handler, worker: Option<String>) -> Self {
         let batch = usize::try_from(subscription.batch).unwrap_or(1);
         Self {
             subscription,
@@ -128,24 +125,25 @@ impl<'d, H: Handler> Drain<'d, H> {
 
     async fn run(mut self) -> Result<(), deliveries::Error> {
         loop {
+            let load = self.load();
+            let mut claims_at = None;
+            // Before the next commit begins, or there would always be one.
+            match self.pace.next(load, platform::now()) {
+                Next::Claim(limit) => self.claim(limit),
+                Next::WaitUntil(due_at) => claims_at = Some(due_at),
+                Next::End if self.tasks.is_empty() => break,
+                Next::Wait | Next::End => {}
+            }
             self.begin_series();
             self.begin_commits();
             self.hand_back();
             self.renew();
-            let now = platform::now();
-            let mut until = [self.leases.renews_at(), self.contention.resumes_at()]
-                .into_iter()
-                .flatten()
-                .min();
-            let load = self.load();
-            match self.pace.next(load, now) {
-                Next::Claim(limit) => self.claim(limit),
-                Next::WaitUntil(due_at) => {
-                    until = Some(until.map_or(due_at, |until| until.min(due_at)));
-                }
-                Next::End if self.tasks.is_empty() => break,
-                Next::Wait | Next::End => {}
-            }
+            let moments = [
+                claims_at,
+                self.leases.renews_at(),
+                self.contention.resumes_at(),
+            ];
+            let until = moments.into_iter().flatten().min();
             if let Some(event) = self.next_event(until).await {
                 self.ended(event);
             }
@@ -220,6 +218,7 @@ impl<'d, H: Handler> Drain<'d, H> {
         Load {
             handling,
             finishing,
+            is_committing: self.commits > 0,
             is_quarantined: self.is_quarantined,
         }
     }
@@ -278,7 +277,7 @@ impl<'d, H: Handler> Drain<'d, H> {
                 continue;
             }
             let chain = Chain::new(self.subscription, delivery, permit.clone());
-            if H::TOGETHER || self.contention.is_likely() {
+            if self.handler.is_together() || self.contention.is_likely() {
                 self.contention.push(chain);
             } else {
                 self.begin_run(vec![chain], None);

@@ -23,6 +23,8 @@ pub(super) struct Pace {
     is_claiming: bool,
     /// Something was settled or handed back while a claim was under way.
     is_outdated: bool,
+    /// The latest claim left something that could have been claimed.
+    has_more: bool,
     /// Claims that found nothing since one found something.
     empty_claims: u32,
     is_stopped: bool,
@@ -35,6 +37,8 @@ pub(super) struct Load {
     pub(super) handling: usize,
     /// Chains that are committed or handed back.
     pub(super) finishing: usize,
+    /// A commit is under way.
+    pub(super) is_committing: bool,
     /// Nothing may be claimed meanwhile: something is in quarantine.
     pub(super) is_quarantined: bool,
 }
@@ -59,6 +63,7 @@ impl Pace {
             due_at: Some(now),
             is_claiming: false,
             is_outdated: false,
+            has_more: false,
             empty_claims: 0,
             is_stopped: false,
         }
@@ -67,7 +72,9 @@ impl Pace {
     /// Decide what to do next.
     pub(super) fn next(&self, load: Load, now: Duration) -> Next {
         let is_idle = load.handling + load.finishing == 0 && !load.is_quarantined;
-        if self.is_claiming || load.is_quarantined {
+        // While a commit is under way more may come: one claim finds it all.
+        let may_find_more = load.is_committing && !self.has_more;
+        if self.is_claiming || load.is_quarantined || may_find_more {
             return Next::Wait;
         }
         let due_at = self.due_at.filter(|_| !self.is_over(now));
@@ -112,6 +119,7 @@ impl Pace {
     /// A claim found so much, and something else falls due then.
     pub(super) fn claim_ended(&mut self, found: usize, next: Option<Duration>, now: Duration) {
         self.is_claiming = false;
+        self.has_more = found > 0 && next == Some(Duration::ZERO);
         self.empty_claims = match found {
             0 => self.empty_claims.saturating_add(1),
             _ => 0,
@@ -150,6 +158,7 @@ mod tests {
         Load {
             handling,
             finishing,
+            is_committing: false,
             is_quarantined: false,
         }
     }
@@ -164,6 +173,26 @@ mod tests {
         let one = Pace::new(1, NOW);
         assert_eq!(one.next(load(1, 0), NOW), Next::Wait);
         assert_eq!(one.next(load(0, 1), NOW), Next::Claim(1));
+    }
+
+    #[test]
+    fn it_lets_more_come_while_a_commit_is_under_way() {
+        let committing = Load {
+            is_committing: true,
+            ..load(0, 3)
+        };
+        let mut pace = Pace::new(10, NOW);
+        for (next, expected) in [
+            (Some(Duration::ZERO), Next::Claim(10)),
+            (Some(MS), Next::Wait),
+            (None, Next::Wait),
+        ] {
+            pace.claim_began();
+            pace.claim_ended(3, next, NOW);
+            assert_eq!(pace.next(committing, NOW + MS), expected, "{next:?}");
+        }
+        pace.changed(NOW);
+        assert_eq!(pace.next(load(0, 0), NOW), Next::Claim(10));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use super::{
     leases::Stage,
     merge::MOST_SETTLED,
     received::Chain,
-    series::{Handled, Handler},
+    series::Handled,
 };
 use crate::{
     deliveries::{Error, Lease},
@@ -23,10 +23,10 @@ pub(super) struct Run {
     abort: AbortHandle,
 }
 
-impl<H: Handler> Drain<'_, H> {
+impl Drain<'_> {
     /// Handle contended chains, one series at a time.
     pub(super) fn begin_series(&mut self) {
-        let most = match H::TOGETHER {
+        let most = match self.handler.is_together() {
             true => usize::try_from(self.subscription.batch).unwrap_or(1),
             false => MOST_SETTLED,
         };
@@ -91,7 +91,7 @@ impl<H: Handler> Drain<'_, H> {
 
     /// No event was handled.
     fn came_to_nothing(&mut self, handled: Handled) {
-        if H::TOGETHER && handled.tried > 1 {
+        if self.handler.is_together() && handled.tried > 1 {
             self.contention.split(handled.tried);
             self.contention.aborted();
             return self.try_again(handled.into_chains());

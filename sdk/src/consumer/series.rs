@@ -24,7 +24,7 @@ pub(super) trait Handler {
     fn handle(&self, chains: Vec<Rc<Chain>>, most: usize) -> LocalBoxFuture<'_, Handled>;
 
     /// Whether chains are handled together, rather than side by side.
-    const TOGETHER: bool;
+    fn is_together(&self) -> bool;
 }
 
 /// What handling a series led to. Nothing of it counts unless the unit is
@@ -70,7 +70,9 @@ impl Handled {
 pub(super) struct Each<H>(pub(super) H);
 
 impl<H: AsyncFn(&Received) -> Result<Unit, Verdict>> Handler for Each<H> {
-    const TOGETHER: bool = false;
+    fn is_together(&self) -> bool {
+        false
+    }
 
     fn handle(&self, chains: Vec<Rc<Chain>>, most: usize) -> LocalBoxFuture<'_, Handled> {
         match <[Rc<Chain>; 1]>::try_from(chains) {
@@ -205,7 +207,9 @@ impl Series {
 pub(super) struct Batches<H>(pub(super) H);
 
 impl<H: AsyncFn(&[Received]) -> Result<Unit, Verdict>> Handler for Batches<H> {
-    const TOGETHER: bool = true;
+    fn is_together(&self) -> bool {
+        true
+    }
 
     fn handle(&self, chains: Vec<Rc<Chain>>, most: usize) -> LocalBoxFuture<'_, Handled> {
         Box::pin(self.handle_batch(chains, most))

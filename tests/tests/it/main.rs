@@ -19,6 +19,7 @@ mod docs;
 mod events_command;
 mod failure;
 mod files;
+mod flow;
 mod forget;
 mod gallery;
 mod guards;

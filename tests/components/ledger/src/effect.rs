@@ -10,6 +10,8 @@ pub(crate) struct Effect {
     pub(crate) number: u32,
     /// The host on which it was handled, if hosts have names.
     pub(crate) worker: Option<String>,
+    /// The attempt that succeeded.
+    pub(crate) attempt: u32,
     /// How often it was handled; once, if the platform keeps its word.
     pub(crate) times: u32,
 }

@@ -9,6 +9,7 @@ mod terms;
 
 use axum::{
     Json, Router,
+    extract::Path,
     routing::{get, post},
 };
 use emporium_sdk::{
@@ -33,7 +34,8 @@ service! {
             .route("/ledger/entries", post(publish))
             .route("/ledger/missing", post(missing))
             .route("/ledger/effects", get(list::<Effect>))
-            .route("/ledger/accounts", get(list::<Account>)),
+            .route("/ledger/accounts", get(list::<Account>))
+            .route("/ledger/accounts/{name}", get(account)),
     ),
     wakes: drain(&terms::subscription().await, on_entry),
 }
@@ -71,6 +73,12 @@ async fn list<D: Document>(
     Ok(Json((values.collect(), page.next)))
 }
 
+async fn account(Path(name): Path<String>) -> Result<Json<Account>, Problem> {
+    let account = document::get::<Account>(name).await?;
+    let account = account.ok_or_else(|| Problem::not_found("no-such-account", "not yet"))?;
+    Ok(Json(account.value))
+}
+
 /// Enter it in the effects and in its account.
 async fn on_entry(received: &Received) -> Result<Unit, Verdict> {
     let entry: Entry = received.data()?;
@@ -82,6 +90,7 @@ async fn on_entry(received: &Received) -> Result<Unit, Verdict> {
             account: entry.account.clone(),
             number: entry.number,
             worker: variables::get("worker").await.ok(),
+            attempt: received.attempt(),
             times: 1,
         })?,
         Some(mut effect) => {
