@@ -14,7 +14,7 @@ use emporium_interleavings::{
 
 /// Plays what the platform does in every order.
 #[derive(Parser)]
-#[command(name = "interleavings")]
+#[command(name = "emporium-interleavings")]
 struct Arguments {
     /// Only on this database.
     #[arg(long)]
