@@ -204,6 +204,7 @@ impl Application {
             id,
             capabilities: Capabilities::open(CapabilitiesConfig {
                 state: options.state.clone(),
+                pace: options.pace.clone(),
                 networks,
                 has_brokers: options.redis.is_some(),
                 roots,

@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap, net::SocketAddr, num::NonZero, path::PathBuf, thread, time::Duration,
 };
 
-use crate::{Clock, Telemetry, Variables, runtime_config::RuntimeConfig};
+use crate::{Clock, Pace, Telemetry, Variables, runtime_config::RuntimeConfig};
 
 /// What to load, and how.
 #[derive(Clone, Debug)]
@@ -33,6 +33,8 @@ pub struct Options {
     pub limits: Limits,
     /// The clock guests see.
     pub clock: Clock,
+    /// What statements on SQLite wait for.
+    pub pace: Pace,
     /// Whether outbound requests may reach private and loopback addresses that
     /// the manifest allows.
     pub allow_private_networks: bool,
@@ -122,6 +124,7 @@ impl Options {
             listen: SocketAddr::from(([127, 0, 0, 1], 3000)),
             limits: Limits::default(),
             clock: Clock::default(),
+            pace: Pace::default(),
             allow_private_networks: false,
             tick: Some(Duration::from_secs(1)),
             ca_file: None,

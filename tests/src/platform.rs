@@ -9,6 +9,7 @@ use std::{
 };
 
 pub use emporium_host::Subscription as Wakes;
+pub use emporium_host::Pace;
 use emporium_host::{Clock, Host, Options, Source, State};
 use tempfile::TempDir;
 
@@ -130,10 +131,18 @@ pub fn run(adapter: &'static Adapter, test: impl AsyncFnOnce(&Platform)) {
 }
 
 impl Platform {
-    fn open(adapter: &'static Adapter, folder: TempDir) -> Self {
+    /// An adapter over a fresh database in this folder.
+    pub fn open(adapter: &'static Adapter, folder: TempDir) -> Self {
         let clock = Clock::default();
         let database = (adapter.create)(folder.path());
-        let host = load(adapter, &database, folder.path(), &clock, Redis::Reachable);
+        let host = load(
+            adapter,
+            &database,
+            folder.path(),
+            &clock,
+            Redis::Reachable,
+            Pace::default(),
+        );
         Self {
             adapter,
             host,
@@ -157,18 +166,25 @@ impl Platform {
 
     /// As `elsewhere`, with another way to Redis.
     pub async fn elsewhere_with(&self, redis: Redis) -> Elsewhere {
+        self.another(redis, Pace::default()).await
+    }
+
+    /// As `elsewhere`, with statements on SQLite that wait for what the test says.
+    pub async fn elsewhere_at(&self, pace: Pace) -> Elsewhere {
+        self.another(Redis::Reachable, pace).await
+    }
+
+    async fn another(&self, redis: Redis, pace: Pace) -> Elsewhere {
         let host = load(
             self.adapter,
             &self.database,
             self.folder.path(),
             &self.clock,
             redis,
+            pace,
         );
         let instance = instance(&host, self.adapter).await;
-        Elsewhere {
-            instance,
-            _host: host,
-        }
+        Elsewhere { instance, host }
     }
 
     /// Let time pass for every instance.
@@ -227,6 +243,7 @@ fn load(
     folder: &Path,
     clock: &Clock,
     redis: Redis,
+    pace: Pace,
 ) -> Host {
     let (mut hosts, mut variables) = (Vec::new(), Vec::new());
     if redis == Redis::Reachable {
@@ -270,6 +287,7 @@ fn load(
     // Compiling takes a second, and every test has a folder of its own.
     options.cache = crate::compiled();
     options.clock = clock.clone();
+    options.pace = pace;
     options.tick = None;
     // Room for each instance is reserved, and a test has several hosts.
     options.limits.instances = 16;

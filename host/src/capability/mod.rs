@@ -25,6 +25,7 @@ use rustls::ClientConfig;
 use wasmtime::component::{HasData, Linker, ResourceTable};
 
 pub(crate) use self::grants::{Grants, ParsedGrants};
+use crate::Pace;
 use crate::bindings::spin;
 use crate::chores::Chore;
 use crate::net::{
@@ -47,6 +48,8 @@ pub(crate) const REPLY_LIMIT: usize = 128 << 20;
 pub(crate) struct CapabilitiesConfig {
     /// The folder of the database files; created if it is missing.
     pub(crate) state: PathBuf,
+    /// What statements on SQLite wait for.
+    pub(crate) pace: Pace,
     /// Networks that are off limits by default but open to every component here.
     pub(crate) networks: PermittedNetworks,
     /// How many connections to Postgres there may be.
@@ -104,7 +107,7 @@ impl Capabilities {
             postgres_of_announcer: postgres.with_one_more(),
             postgres_of_ticker: postgres.with_one_more(),
             postgres,
-            sqlite: sqlite::Databases::new(state, &config.sqlite_databases),
+            sqlite: sqlite::Databases::new(state, &config.sqlite_databases, config.pace),
             redis: match config.has_brokers {
                 true => brokers,
                 false => Redis::embedded(),

@@ -82,6 +82,7 @@ impl HostConnection for CapabilityCtx<'_> {
         parameters: Vec<Value>,
     ) -> Result<QueryResult, Error> {
         let Connection(session) = self.connection(&connection)?;
+        self.state.shared.shared.sqlite.pace.wait(&sql).await;
         let statement = self.begin_statement(SYSTEM, &sql);
         let reply = Session::execute(&session, sql, parameters).await;
         self.end_statement(statement, &reply);

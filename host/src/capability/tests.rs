@@ -20,6 +20,7 @@ impl Instance {
     fn new() -> Self {
         let folder = tempfile::tempdir().expect("folder");
         let config = CapabilitiesConfig {
+            pace: crate::Pace::default(),
             state: folder.path().join("state"),
             networks: PermittedNetworks::default(),
             postgres_connections: 1,

@@ -112,6 +112,8 @@ pub fn unwoken(log: &[Entry]) -> Vec<Subscription> {
                 ..
             } => other == subscription && later.session != entry.session,
             Request::Release(_) | Request::Bury(_) => true,
+            // What they free is left to the next tick.
+            Request::Announce(_) | Request::Leave(_) | Request::WakeDue => true,
             Request::Commit { settles, .. } => {
                 !settles.is_empty() && later.session != entry.session
             }

@@ -23,6 +23,7 @@ pub mod report;
 pub mod request;
 pub mod schedule;
 pub mod script;
+pub mod sqlite;
 pub mod starts;
 pub mod suite;
 pub mod world;

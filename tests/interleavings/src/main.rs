@@ -2,17 +2,23 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 use emporium_interleavings::{
-    postgres::{self, Server},
+    postgres,
+    report::{Report, Violation},
     schedule::Schedule,
-    suite::{Depth, Player, groups},
+    sqlite,
+    suite::{Depth, Group, Player, groups, local},
+    world::World,
 };
 
 /// Plays what the platform does in every order.
 #[derive(Parser)]
-#[command(name = "interleavings")]
+#[command(name = "emporium-interleavings")]
 struct Arguments {
+    /// Only on this database.
+    #[arg(long)]
+    database: Option<Database>,
     /// As far as it takes, instead of a few minutes.
     #[arg(long)]
     long: bool,
@@ -24,12 +30,17 @@ struct Arguments {
     schedule: Option<String>,
 }
 
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Database {
+    Postgres,
+    Sqlite,
+}
+
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let depth = if arguments.long {
-        Depth::LONG
-    } else {
-        Depth::SHORT
+    let depth = match arguments.long {
+        true => Depth::LONG,
+        false => Depth::SHORT,
     };
     let groups = groups(depth, &arguments.only);
     if let Some(schedule) = arguments.schedule.as_deref() {
@@ -37,21 +48,50 @@ fn main() -> ExitCode {
             eprintln!("there is no such group or schedule");
             return ExitCode::FAILURE;
         };
-        let server = Server::start();
-        let violation = postgres::local(async {
-            let mut player = Player::new(server.stage(group.operations.len()).await);
-            player.replay(group, &schedule).await
+        let played = local(async {
+            match arguments.database {
+                Some(Database::Sqlite) => again(sqlite::Stage::new().await, group, &schedule).await,
+                _ => {
+                    let server = postgres::Server::start();
+                    let stage = server.stage(group.operations.len()).await;
+                    again(stage, group, &schedule).await
+                }
+            }
         });
-        match violation {
-            Some(violation) => println!("{violation}"),
+        match played {
+            Some(played) => println!("{played}"),
             None => println!("it cannot be played"),
         }
         return ExitCode::SUCCESS;
     }
-    let report = postgres::play(groups);
-    println!("{report}");
-    match report.violations.is_empty() {
+    let mut is_fine = true;
+    for (database, name) in [
+        (Database::Postgres, "PostgreSQL"),
+        (Database::Sqlite, "SQLite"),
+    ] {
+        if arguments.database.is_some_and(|only| only != database) {
+            continue;
+        }
+        let report = match database {
+            Database::Postgres => postgres::play(groups.clone(), tell),
+            Database::Sqlite => sqlite::play(groups.clone(), tell),
+        };
+        println!("{name}\n{}", report);
+        is_fine &= report.violations.is_empty();
+    }
+    match is_fine {
         true => ExitCode::SUCCESS,
         false => ExitCode::FAILURE,
+    }
+}
+
+async fn again<W: World>(world: W, group: &Group, schedule: &Schedule) -> Option<Violation> {
+    Player::new(world).replay(group, schedule).await
+}
+
+/// Violations are told at once: the rest may take long.
+fn tell(report: &Report) {
+    for violation in &report.violations {
+        eprintln!("{violation}");
     }
 }

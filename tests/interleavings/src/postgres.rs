@@ -11,5 +11,5 @@ mod session;
 mod stage;
 
 pub use instrument::instrumented;
-pub use play::{local, play};
+pub use play::play;
 pub use stage::{Server, Stage};

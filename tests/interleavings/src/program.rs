@@ -172,3 +172,27 @@ pub fn settle_all(reply: &Reply) -> Request {
         events: Vec::new(),
     }
 }
+
+/// What was leased has a name from now on.
+pub fn note(names: &mut Names, request: &Request, reply: &Reply) {
+    let Request::Claim { subscription, .. } = request else {
+        return;
+    };
+    for delivery in &reply.deliveries {
+        let mut note = |event: &str, lease| {
+            let name = Name {
+                subscription: subscription.clone(),
+                event: event.to_owned(),
+            };
+            names.insert(name, lease);
+        };
+        note(&delivery.event, delivery.lease);
+        for (follower, event) in &delivery.followers {
+            let lease = Lease {
+                delivery: *follower,
+                attempt: 0,
+            };
+            note(event, lease);
+        }
+    }
+}

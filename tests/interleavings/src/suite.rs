@@ -1,7 +1,13 @@
 //! What is played: every pair and the chosen triples, in every start state where
 //! they belong.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Mutex,
+    thread,
+};
+
+use tokio::task::LocalSet;
 
 use crate::{
     explore::{Bound, Frontier, Run, play},
@@ -213,4 +219,44 @@ fn violation(group: &Group, run: Run, what: Vec<String>) -> Violation {
         what,
         trace: run.trace,
     }
+}
+
+/// As many as there are processors in the smallest machine that this is for.
+const PLAYERS: usize = 2;
+
+/// Share groups between players. `tell` hears of each group.
+pub fn share<W: World>(
+    groups: Vec<Group>,
+    tell: impl Fn(&Report) + Sync,
+    make: impl AsyncFn() -> Player<W> + Sync,
+) -> Report {
+    let open = Mutex::new(groups.into_iter().rev().collect::<Vec<_>>());
+    let report = Mutex::new(Report::default());
+    let work = || {
+        local(async {
+            let mut player = make().await;
+            loop {
+                let group = open.lock().expect("a queue").pop();
+                let Some(group) = group else { break };
+                let explored = player.explore(&group).await;
+                tell(&explored);
+                report.lock().expect("a report").add(explored);
+            }
+        });
+    };
+    thread::scope(|scope| {
+        for _ in 0..PLAYERS {
+            scope.spawn(work);
+        }
+    });
+    report.into_inner().expect("a report")
+}
+
+/// Run what stays in this thread.
+pub fn local<T>(work: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    LocalSet::new().block_on(&runtime, work)
 }

@@ -7,7 +7,7 @@ use emporium_interleavings::{
 
 #[test]
 fn nothing_goes_wrong_in_any_order() {
-    let report = postgres::play(groups(Depth::SHORT, ""));
+    let report = postgres::play(groups(Depth::SHORT, ""), |_| ());
     println!("{report}");
     assert!(report.schedules() > 0, "nothing was played");
     assert!(report.violations.is_empty(), "{report}");

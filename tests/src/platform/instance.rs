@@ -10,13 +10,27 @@ use super::*;
 /// An instance in a host of its own.
 pub struct Elsewhere {
     pub instance: Instance,
-    pub(super) _host: Host,
+    pub(super) host: Host,
 }
 
 /// One instance of an adapter. Dropping it is what a crash leaves behind.
 pub struct Instance {
     pub(super) store: Store<State>,
     pub(super) exports: Exports,
+}
+
+impl Elsewhere {
+    /// The wakes of a topic that this host sends, from now on.
+    pub async fn wakes(&self, topic: &str) -> Wakes {
+        let subscribed = self.host.subscribe(REDIS, topic).await;
+        subscribed.expect("a subscription")
+    }
+
+    /// Publish a message on the channel of a topic.
+    pub async fn publish(&self, topic: &str, payload: &[u8]) {
+        let published = self.host.publish(REDIS, topic, payload.to_vec()).await;
+        published.expect("published");
+    }
 }
 
 /// Verbs that name their interface and function, and nothing else.

@@ -48,6 +48,7 @@ impl Sender {
     fn with_networks(allowed: &[&str], networks: PermittedNetworks) -> Self {
         let folder = tempfile::tempdir().expect("folder");
         let config = CapabilitiesConfig {
+            pace: crate::Pace::default(),
             state: folder.path().to_owned(),
             networks,
             postgres_connections: 1,

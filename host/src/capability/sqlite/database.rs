@@ -17,6 +17,7 @@ use tokio::sync::Notify;
 
 use super::guard::Guard;
 use super::turns::Turns;
+use crate::Pace;
 use crate::bindings::spin::sqlite::sqlite::Error;
 use crate::runtime_config::SqliteDatabase;
 
@@ -49,6 +50,7 @@ thread_local! {
 /// The databases of an application by label.
 pub(in crate::capability) struct Databases {
     folder: PathBuf,
+    pub(super) pace: Pace,
     databases: Mutex<HashMap<String, Arc<Database>>>,
 }
 
@@ -57,6 +59,7 @@ impl Databases {
     pub(in crate::capability) fn new(
         folder: PathBuf,
         elsewhere: &BTreeMap<String, SqliteDatabase>,
+        pace: Pace,
     ) -> Self {
         let placed = elsewhere.iter().filter_map(|(label, database)| {
             let SqliteDatabase::Spin { path } = database;
@@ -65,6 +68,7 @@ impl Databases {
         });
         Self {
             folder,
+            pace,
             databases: Mutex::new(placed.collect()),
         }
     }

@@ -13,9 +13,9 @@ use super::{
     session::{Said, Session, rows},
 };
 use crate::{
-    program::{Names, Program},
-    request::{Reply, Request, Subscription},
-    script::{Call, Name},
+    program::{Names, Program, note},
+    request::{Reply, Request},
+    script::Call,
     starts::Start,
     world::{Failure, Happening, State, World},
 };
@@ -133,9 +133,7 @@ impl World for Stage {
             while let Some(request) = program.next() {
                 let reply = self.call(&request).await;
                 let reply = reply.unwrap_or_else(|failure| panic!("{request:?}: {failure:?}"));
-                if let Request::Claim { subscription, .. } = &request {
-                    note(&mut names, subscription, &reply);
-                }
+                note(&mut names, &request, &reply);
                 program.take(&request, &reply);
             }
         }
@@ -308,27 +306,6 @@ fn outcome(
             } else {
                 Failure::Fatal(why)
             })
-        }
-    }
-}
-
-/// What was leased has a name from now on.
-fn note(names: &mut Names, subscription: &Subscription, reply: &Reply) {
-    for delivery in &reply.deliveries {
-        let mut note = |event: &str, lease| {
-            let name = Name {
-                subscription: subscription.clone(),
-                event: event.to_owned(),
-            };
-            names.insert(name, lease);
-        };
-        note(&delivery.event, delivery.lease);
-        for (follower, event) in &delivery.followers {
-            let lease = crate::request::Lease {
-                delivery: *follower,
-                attempt: 0,
-            };
-            note(event, lease);
         }
     }
 }

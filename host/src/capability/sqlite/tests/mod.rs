@@ -9,6 +9,7 @@ mod threads;
 
 use std::collections::BTreeMap;
 
+use crate::Pace;
 use super::reply::Reply;
 use super::*;
 
@@ -27,7 +28,7 @@ impl Application {
 
     fn on(folder: Arc<tempfile::TempDir>) -> Self {
         Self {
-            databases: Databases::new(folder.path().to_owned(), &BTreeMap::new()),
+            databases: Databases::new(folder.path().to_owned(), &BTreeMap::new(), Pace::default()),
             folder,
         }
     }
