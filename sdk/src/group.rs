@@ -231,7 +231,11 @@ mod tests {
         let expected: Vec<_> = (0..7).zip(sizes).map(Some).collect();
         assert_eq!(answers, expected);
         assert_eq!(platform::now() - begun, 30 * MS);
-        assert_eq!(advance_until_done(group.ask(9)), Some((9, 1)), "it is idle again");
+        assert_eq!(
+            advance_until_done(group.ask(9)),
+            Some((9, 1)),
+            "it is idle again"
+        );
     }
 
     #[test]

@@ -36,7 +36,14 @@ mod tests {
         for good in ["a", "Ü/ x", &"x".repeat(256), &"ü".repeat(128)] {
             assert_eq!(check_name("ordering key", good), Ok(()), "{good}");
         }
-        for bad in ["", "a\0", "a\nb", "\u{85}", &"x".repeat(257), &"ü".repeat(129)] {
+        for bad in [
+            "",
+            "a\0",
+            "a\nb",
+            "\u{85}",
+            &"x".repeat(257),
+            &"ü".repeat(129),
+        ] {
             let error = check_name("ordering key", bad).err();
             let error = error.map(|error| error.to_string()).unwrap_or_default();
             assert!(error.starts_with("ordering key "), "{bad:?}: {error}");

@@ -262,7 +262,10 @@ mod tests {
         let refused = "subject \"\" must be 1 to 256 bytes without control characters";
         let problem = Problem::from(journal::CommitError::InvalidUnit(refused.into()));
         assert_eq!(problem.status(), StatusCode::BAD_REQUEST);
-        assert_eq!((problem.code(), problem.detail()), ("invalid-unit", refused));
+        assert_eq!(
+            (problem.code(), problem.detail()),
+            ("invalid-unit", refused)
+        );
     }
 
     #[test]

@@ -8,8 +8,8 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-pub use emporium_host::Subscription as Wakes;
 pub use emporium_host::Pace;
+pub use emporium_host::Subscription as Wakes;
 use emporium_host::{Clock, Host, Options, Source, State};
 use tempfile::TempDir;
 

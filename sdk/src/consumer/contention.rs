@@ -58,7 +58,9 @@ impl Contention {
                     Write::Put(put) => (&put.collection, &put.key),
                     Write::Remove(removal) => (&removal.collection, &removal.key),
                 };
-                self.documents.iter().any(|(c, k)| c == collection && k == key)
+                self.documents
+                    .iter()
+                    .any(|(c, k)| c == collection && k == key)
             })
     }
 

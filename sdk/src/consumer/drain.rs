@@ -101,7 +101,11 @@ pub(super) struct Drain<'d> {
 }
 
 impl<'d> Drain<'d> {
-    fn new(subscription: &'d Subscription, handler: &'d dyn Handler, worker: Option<String>) -> Self {
+    fn new(
+        subscription: &'d Subscription,
+        handler: &'d dyn Handler,
+        worker: Option<String>,
+    ) -> Self {
         let batch = usize::try_from(subscription.batch).unwrap_or(1);
         Self {
             subscription,

@@ -64,9 +64,10 @@ impl Leases {
 
     /// How many are in stages before the last two, and in these.
     pub(super) fn count(&self) -> (usize, usize) {
-        let finishing = self.held.values().filter(|(_, stage)| {
-            matches!(stage, Stage::Ready | Stage::Finishing)
-        });
+        let finishing = self
+            .held
+            .values()
+            .filter(|(_, stage)| matches!(stage, Stage::Ready | Stage::Finishing));
         let finishing = finishing.count();
         (self.held.len() - finishing, finishing)
     }

@@ -43,7 +43,10 @@ struct Written {
 /// What a document will be when the unit is committed.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Pending<'m> {
-    Put { value: &'m [u8], version: u64 },
+    Put {
+        value: &'m [u8],
+        version: u64,
+    },
     Removed,
     /// Nobody knows its version before that.
     Unknown,
@@ -78,7 +81,9 @@ impl Merged {
 
     /// Whether something of a collection is written.
     pub(crate) fn writes_to(&self, collection: &str) -> bool {
-        self.written.keys().any(|(written, _)| written == collection)
+        self.written
+            .keys()
+            .any(|(written, _)| written == collection)
     }
 
     pub(crate) fn has_writes(&self) -> bool {
@@ -88,21 +93,25 @@ impl Merged {
     /// What will become of a document, if it is written.
     pub(crate) fn pending(&self, name: &Name) -> Option<Pending<'_>> {
         let written = self.written.get(name)?;
-        Some(match (self.unit.writes.get(written.index)?, written.version) {
-            (Write::Remove(_), _) => Pending::Removed,
-            (Write::Put(put), Some(version)) => Pending::Put {
-                value: &put.value,
-                version,
+        Some(
+            match (self.unit.writes.get(written.index)?, written.version) {
+                (Write::Remove(_), _) => Pending::Removed,
+                (Write::Put(put), Some(version)) => Pending::Put {
+                    value: &put.value,
+                    version,
+                },
+                (Write::Put(_), None) => Pending::Unknown,
             },
-            (Write::Put(_), None) => Pending::Unknown,
-        })
+        )
     }
 
     /// The documents that are written, and which part wrote each first: its
     /// expectation is that of the whole.
     pub(crate) fn authors(&self) -> Vec<(Name, usize)> {
         let written = self.written.iter();
-        written.map(|(name, written)| (name.clone(), written.author)).collect()
+        written
+            .map(|(name, written)| (name.clone(), written.author))
+            .collect()
     }
 
     /// Add what the next event led to, which belongs to the part `author`. `base`
@@ -150,9 +159,10 @@ impl Merged {
     }
 
     fn check(&self, unit: &Unit, is_malformed: bool) -> Result<(), Unmergeable> {
-        let new_writes = unit.writes.iter().filter(|write| {
-            !self.written.contains_key(&name_of(write))
-        });
+        let new_writes = unit
+            .writes
+            .iter()
+            .filter(|write| !self.written.contains_key(&name_of(write)));
         let bytes = unit.writes.iter().map(write_bytes).sum::<usize>()
             + unit.events.iter().map(event_bytes).sum::<usize>();
         let fits = self.unit.writes.len() + new_writes.count() <= MOST_WRITES
@@ -192,9 +202,10 @@ impl Merged {
     fn write(&mut self, write: Write, author: usize, base: impl Fn(&Name) -> Option<u64>) {
         let name = name_of(&write);
         self.bytes += write_bytes(&write);
-        let before = self.written.get(&name).and_then(|written| {
-            self.unit.writes.get_mut(written.index)
-        });
+        let before = self
+            .written
+            .get(&name)
+            .and_then(|written| self.unit.writes.get_mut(written.index));
         let Some(before) = before else {
             let expected = *expectation_of(&write);
             let version = match expected {
@@ -258,7 +269,9 @@ fn has_duplicates(unit: &Unit) -> bool {
     }
     let mut names: Vec<Name> = unit.writes.iter().map(name_of).collect();
     names.sort_unstable();
-    names.windows(2).any(|pair| matches!(pair, [a, b] if a == b))
+    names
+        .windows(2)
+        .any(|pair| matches!(pair, [a, b] if a == b))
 }
 
 fn write_bytes(write: &Write) -> usize {

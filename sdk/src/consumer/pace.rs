@@ -169,7 +169,11 @@ mod tests {
         assert_eq!(pace.next(load(0, 0), NOW), Next::Claim(10));
         assert_eq!(pace.next(load(5, 3), NOW), Next::Claim(5));
         assert_eq!(pace.next(load(6, 3), NOW), Next::Wait);
-        assert_eq!(pace.next(load(0, 20), NOW), Next::Wait, "too many to commit");
+        assert_eq!(
+            pace.next(load(0, 20), NOW),
+            Next::Wait,
+            "too many to commit"
+        );
         let one = Pace::new(1, NOW);
         assert_eq!(one.next(load(1, 0), NOW), Next::Wait);
         assert_eq!(one.next(load(0, 1), NOW), Next::Claim(1));

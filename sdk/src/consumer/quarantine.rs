@@ -80,7 +80,10 @@ mod tests {
             let mut isolated = second.isolate();
             assert!(isolated.as_mut().now_or_never().is_none());
             drop(first);
-            assert!(isolated.as_mut().now_or_never().is_none(), "the third handles");
+            assert!(
+                isolated.as_mut().now_or_never().is_none(),
+                "the third handles"
+            );
             drop(third);
             let exclusive = isolated.await;
             assert!(Permit::acquire().now_or_never().is_none());

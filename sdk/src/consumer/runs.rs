@@ -51,9 +51,9 @@ impl Drain<'_> {
         self.runs.insert(id, run);
         let handled = self.handler.handle(chains, series.unwrap_or(MOST_SETTLED));
         let handled = Abortable::new(handled, registration);
-        self.tasks.push(Box::pin(async move {
-            Event::Handled(id, handled.await.ok())
-        }));
+        self.tasks.push(Box::pin(
+            async move { Event::Handled(id, handled.await.ok()) },
+        ));
     }
 
     pub(super) fn handled(&mut self, id: u64, handled: Option<Handled>) {
@@ -145,7 +145,8 @@ impl Drain<'_> {
             // The commit says so too, or it was settled by it.
             Some(Stage::Finishing) | None => return,
             Some(Stage::Waiting) => {
-                self.contention.remove(|chain| chain.lease.delivery == lease.delivery);
+                self.contention
+                    .remove(|chain| chain.lease.delivery == lease.delivery);
             }
             Some(Stage::Running(run)) => {
                 if let Some(run) = self.runs.get(&run) {

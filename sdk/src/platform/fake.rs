@@ -45,13 +45,19 @@ pub(crate) fn now_ms() -> u64 {
 
 pub(crate) fn random() -> u64 {
     with(|fake| {
-        fake.random = fake.random.wrapping_mul(6364136223846793005).wrapping_add(1);
+        fake.random = fake
+            .random
+            .wrapping_mul(6364136223846793005)
+            .wrapping_add(1);
         fake.random >> 33
     })
 }
 
 /// Go there and back; what is done is done in the middle.
-async fn round_trip<R>(latency: impl FnOnce(&Fake) -> Duration, act: impl FnOnce(&mut Fake) -> R) -> R {
+async fn round_trip<R>(
+    latency: impl FnOnce(&Fake) -> Duration,
+    act: impl FnOnce(&mut Fake) -> R,
+) -> R {
     let latency = with(|fake| latency(fake));
     sleep(latency / 2).await;
     let done = with(act);
@@ -66,14 +72,23 @@ pub(crate) async fn claim(
     lease_ms: u32,
 ) -> Result<Batch, Error> {
     let lease = Duration::from_millis(lease_ms.into());
-    round_trip(|fake| fake.latency, |fake| Ok(fake.claim(limit as usize, lease))).await
+    round_trip(
+        |fake| fake.latency,
+        |fake| Ok(fake.claim(limit as usize, lease)),
+    )
+    .await
 }
 
 pub(crate) async fn extend(leases: Vec<Lease>, lease_ms: u32) -> Vec<Result<(), Error>> {
     let lease = Duration::from_millis(lease_ms.into());
     round_trip(
         |fake| fake.latency,
-        |fake| leases.iter().map(|held| fake.extend(*held, lease)).collect(),
+        |fake| {
+            leases
+                .iter()
+                .map(|held| fake.extend(*held, lease))
+                .collect()
+        },
     )
     .await
 }
@@ -89,7 +104,12 @@ pub(crate) async fn release(returns: Vec<Return>) -> Vec<Result<Fate, Error>> {
 pub(crate) async fn bury(burials: Vec<Burial>) -> Vec<Result<(), Error>> {
     round_trip(
         |fake| fake.latency,
-        |fake| burials.into_iter().map(|burial| fake.bury(burial)).collect(),
+        |fake| {
+            burials
+                .into_iter()
+                .map(|burial| fake.bury(burial))
+                .collect()
+        },
     )
     .await
 }
@@ -115,7 +135,10 @@ pub(crate) fn commit(
     }
 }
 
-pub(crate) async fn get(collection: String, key: String) -> Result<Option<Document>, documents::Error> {
+pub(crate) async fn get(
+    collection: String,
+    key: String,
+) -> Result<Option<Document>, documents::Error> {
     with(|fake| fake.reads.push(1));
     let found = get_each(collection, vec![key]).await;
     Ok(found.into_iter().next().flatten())
@@ -135,7 +158,10 @@ pub(crate) async fn get_many(
 async fn get_each(collection: String, keys: Vec<String>) -> Vec<Option<Document>> {
     let latency = with(|fake| fake.latency);
     sleep(latency / 2).await;
-    let found = keys.iter().map(|key| with(|fake| fake.document(&collection, key))).collect();
+    let found = keys
+        .iter()
+        .map(|key| with(|fake| fake.document(&collection, key)))
+        .collect();
     sleep(latency / 2).await;
     found
 }

@@ -191,8 +191,13 @@ async fn a_subscription_is_forgotten() {
         forgotten.errors
     );
 
-    let wrong = events(&app, &[&forget[..], &["tr/ial %00", "--yes"]].concat());
-    assert!(wrong.await.errors.contains("no-such-subscription"));
+    let wrong = [&forget[..], &["tr/ial %00", "--yes"]].concat();
+    let wrong = events(&app, &wrong).await;
+    assert!(
+        wrong.errors.contains("no-such-subscription"),
+        "{}",
+        wrong.errors
+    );
     for (arguments, code) in [
         (
             &["forget", "--service", "nobody", "--topic", "trial", "-y"][..],

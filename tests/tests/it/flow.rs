@@ -78,7 +78,10 @@ async fn numbers_now(app: &App, account: &str) -> Vec<u64> {
     }
     let account = answer.json();
     let numbers = account["numbers"].as_array().expect("numbers");
-    numbers.iter().map(|number| number.as_u64().expect("a number")).collect()
+    numbers
+        .iter()
+        .map(|number| number.as_u64().expect("a number"))
+        .collect()
 }
 
 /// Wait until nothing is owed; returns the status of the subscription.
@@ -86,10 +89,14 @@ async fn settled(app: &App) -> Value {
     until(async || {
         let subscriptions = app.get("/platform/subscriptions").await.json();
         let subscriptions = subscriptions.as_array().expect("a list").clone();
-        let mut ledger = subscriptions.into_iter().filter(|status| status["topic"] == "ledger");
+        let mut ledger = subscriptions
+            .into_iter()
+            .filter(|status| status["topic"] == "ledger");
         let status = ledger.next().expect("the subscription");
         let open = ["pending", "leased", "delayed"];
-        open.iter().all(|state| status[state] == 0).then_some(status)
+        open.iter()
+            .all(|state| status[state] == 0)
+            .then_some(status)
     })
     .await
 }
@@ -99,7 +106,9 @@ async fn settled(app: &App) -> Value {
 #[tokio::test(flavor = "multi_thread")]
 async fn three_thousand_events_on_one_document_take_one_attempt_each() {
     let app = start("").await;
-    let entries: Vec<_> = (0..3000).map(|number| entry("all", number, None, work())).collect();
+    let entries: Vec<_> = (0..3000)
+        .map(|number| entry("all", number, None, work()))
+        .collect();
     let begun = Instant::now();
     publish(&app, &entries).await;
     let mut numbers = numbers(&app, "all", 3000).await;
@@ -107,7 +116,11 @@ async fn three_thousand_events_on_one_document_take_one_attempt_each() {
     numbers.sort_unstable();
     assert!(numbers.into_iter().eq(0..3000), "each of them once");
     let status = settled(&app).await;
-    assert_eq!((&status["retried"], &status["dead"]), (&json!(0), &json!(0)), "{status}");
+    assert_eq!(
+        (&status["retried"], &status["dead"]),
+        (&json!(0), &json!(0)),
+        "{status}"
+    );
     assert!(took < Duration::from_secs(20), "{took:?}");
 }
 
@@ -127,7 +140,11 @@ async fn handlers_that_take_longer_than_their_lease_take_one_attempt() {
         serde_json::from_slice(&app.get("/ledger/effects").await.body).expect("effects");
     assert_eq!(effects.len(), 10);
     for effect in effects {
-        assert_eq!((&effect["attempt"], &effect["times"]), (&json!(1), &json!(1)), "{effect}");
+        assert_eq!(
+            (&effect["attempt"], &effect["times"]),
+            (&json!(1), &json!(1)),
+            "{effect}"
+        );
     }
 }
 
@@ -139,7 +156,11 @@ async fn a_slow_neighbour_does_not_hold_up_a_key() {
     entries.extend((0..300).map(|number| entry("fast", number, Some("fast"), work())));
     publish(&app, &entries).await;
     let fast = numbers(&app, "fast", 300).await;
-    assert_eq!(numbers_now(&app, "slow").await, [0; 0], "it is still under way");
+    assert_eq!(
+        numbers_now(&app, "slow").await,
+        [0; 0],
+        "it is still under way"
+    );
     assert!(fast.into_iter().eq(0..300), "in order");
     numbers(&app, "slow", 1).await;
 }
@@ -152,7 +173,11 @@ async fn keys_whose_events_fail_at_first_are_soon_done_and_in_order() {
     let entries: Vec<_> = (0..1000)
         .map(|number| {
             let key = format!("key{}", number % 5);
-            let conduct = if number % 10 == 3 { fail.clone() } else { work() };
+            let conduct = if number % 10 == 3 {
+                fail.clone()
+            } else {
+                work()
+            };
             entry(&key, number, Some(&key), conduct)
         })
         .collect();
@@ -164,7 +189,11 @@ async fn keys_whose_events_fail_at_first_are_soon_done_and_in_order() {
     }
     let took = begun.elapsed();
     let status = settled(&app).await;
-    assert_eq!((&status["retried"], &status["dead"]), (&json!(100), &json!(0)), "{status}");
+    assert_eq!(
+        (&status["retried"], &status["dead"]),
+        (&json!(100), &json!(0)),
+        "{status}"
+    );
     assert!(took < Duration::from_secs(30), "{took:?}");
 }
 
@@ -184,10 +213,16 @@ async fn a_name_that_cannot_be_is_the_matter_of_the_caller() {
         let entries = Value::from(vec![entry("a", 0, Some(key), work())]);
         let answer = app.post_json("/ledger/entries", &entries).await;
         answer.assert_problem(400, "invalid-unit");
-        assert!(answer.json()["detail"].as_str().is_some_and(|detail| detail.contains("subject")));
+        assert!(
+            answer.json()["detail"]
+                .as_str()
+                .is_some_and(|detail| detail.contains("subject"))
+        );
     }
     let mut nameless = entry("a", 0, None, work());
     nameless["id"] = json!("");
-    let answer = app.post_json("/ledger/entries", &Value::from(vec![nameless])).await;
+    let answer = app
+        .post_json("/ledger/entries", &Value::from(vec![nameless]))
+        .await;
     answer.assert_problem(400, "invalid-unit");
 }

@@ -141,8 +141,9 @@ async fn hosts_that_are_full_of_requests_that_compute_keep_their_work() {
     .await;
     let busy = [narrow(folder.path()).await, narrow(folder.path()).await];
     for (host, name) in busy.iter().zip(["one", "other"]) {
-        let published = host.post_json("/trial/slow-trials", &json!({"name": name}));
-        assert_eq!(published.await.status, 202);
+        let trial = json!({"name": name});
+        let published = host.post_json("/trial/slow-trials", &trial).await;
+        assert_eq!(published.status, 202, "{}", published.text());
     }
     let leased = async || {
         let subscriptions = calm.get("/platform/subscriptions").await.json();

@@ -39,7 +39,10 @@ fn one_series_at_a_time_is_under_way() {
         contention.push(chain(delivery));
     }
     let begun = contention.begin(NOW, 3);
-    assert_eq!(begun.map(|(chains, most)| (chains.len(), most)), Some((3, 3)));
+    assert_eq!(
+        begun.map(|(chains, most)| (chains.len(), most)),
+        Some((3, 3))
+    );
     assert!(contention.begin(NOW, 3).is_none());
     contention.ended();
     let begun = contention.begin(NOW, 3);

@@ -65,12 +65,21 @@ fn total(name: &str) -> Vec<String> {
 }
 
 fn ids(numbers: impl IntoIterator<Item = u64>) -> Vec<String> {
-    numbers.into_iter().map(|number| format!("e{number}")).collect()
+    numbers
+        .into_iter()
+        .map(|number| format!("e{number}"))
+        .collect()
 }
 
 /// Deliveries that took more than one attempt.
 fn tried_again() -> Vec<(u64, u32)> {
-    with(|fake| fake.settled.iter().copied().filter(|(_, attempts)| *attempts > 1).collect())
+    with(|fake| {
+        fake.settled
+            .iter()
+            .copied()
+            .filter(|(_, attempts)| *attempts > 1)
+            .collect()
+    })
 }
 
 fn settled() -> usize {
@@ -105,7 +114,10 @@ fn contended_documents_are_remembered() {
     drained(&subscription(), async |received| add(received, "all").await);
     assert_eq!(total("all").len(), 1000);
     let units: usize = with(|fake| fake.commits.iter().sum());
-    assert!(units < 130, "{units} units: after the first batch, one for each batch");
+    assert!(
+        units < 130,
+        "{units} units: after the first batch, one for each batch"
+    );
 }
 
 #[test]
@@ -152,7 +164,10 @@ fn events_of_a_key_are_handled_in_order_and_committed_together() {
     assert_eq!(total("a"), ids(1..=100));
     let commits = with(|fake| fake.commits.clone());
     assert!(commits.len() <= 2, "{commits:?}");
-    assert_eq!(with(|fake| fake.documents.values().map(|d| d.version).max()), Some(1));
+    assert_eq!(
+        with(|fake| fake.documents.values().map(|d| d.version).max()),
+        Some(1)
+    );
 }
 
 #[test]
@@ -166,7 +181,11 @@ fn a_slow_neighbour_holds_up_no_other_key() {
             platform::sleep(Duration::from_secs(5)).await;
         }
         *done_at.borrow_mut() = platform::now() - begun;
-        let name = if received.id() == "e1" { "slow" } else { "fast" };
+        let name = if received.id() == "e1" {
+            "slow"
+        } else {
+            "fast"
+        };
         if received.id() == "e201" {
             assert!(*done_at.borrow() < 100 * MS, "{done_at:?}");
         }
@@ -231,7 +250,9 @@ fn a_follower_that_fails_is_handed_out_again_as_a_head() {
     owe(10, |_| Some("a"));
     let calls = RefCell::new(Vec::new());
     drained(&subscription(), async |received| {
-        calls.borrow_mut().push((received.id().to_owned(), received.attempt()));
+        calls
+            .borrow_mut()
+            .push((received.id().to_owned(), received.attempt()));
         if received.id() == "e4" && calls.borrow().len() <= 5 {
             return Err(Verdict::retry("not yet"));
         }
@@ -265,7 +286,10 @@ fn a_head_that_is_rejected_is_buried_and_its_followers_go_on() {
         add(received, "a").await
     });
     assert_eq!(total("a"), ids(2..=5));
-    assert_eq!(with(|fake| fake.owed[&1].dead.clone()).as_deref(), Some("never"));
+    assert_eq!(
+        with(|fake| fake.owed[&1].dead.clone()).as_deref(),
+        Some("never")
+    );
 }
 
 #[test]
@@ -395,7 +419,10 @@ fn when_its_time_is_used_up_it_wakes_somebody_else() {
     });
     assert!((10_000..11_000).contains(&took.as_millis()), "{took:?}");
     assert_eq!(with(|fake| fake.wakes), 2, "for help, and to go on");
-    assert!(with(|fake| fake.owed.values().all(|owed| owed.leased_until.is_none())));
+    assert!(with(|fake| fake
+        .owed
+        .values()
+        .all(|owed| owed.leased_until.is_none())));
 }
 
 #[test]

@@ -67,16 +67,28 @@ fn merged(units: Vec<Unit>) -> Result<Unit, Unmergeable> {
 #[test]
 fn the_last_value_goes_with_the_first_expectation() {
     let both = merged(vec![
-        unit(vec![put("a", Expectation::Version(4), "1")], vec![event("x".into())]),
-        unit(vec![put("a", Expectation::Version(5), "2")], vec![event("y".into())]),
+        unit(
+            vec![put("a", Expectation::Version(4), "1")],
+            vec![event("x".into())],
+        ),
+        unit(
+            vec![put("a", Expectation::Version(5), "2")],
+            vec![event("y".into())],
+        ),
     ]);
     let both = both.expect("merged");
     let [Write::Put(put)] = &both.writes[..] else {
         panic!("{both:?}");
     };
     assert!(matches!(put.expected, Expectation::Version(4)), "{put:?}");
-    assert_eq!((&put.value[..], &put.blobs[..]), (&b"2"[..], &["2".to_owned()][..]));
-    assert_eq!(both.events.iter().map(|e| &e.id[..]).collect::<Vec<_>>(), ["x", "y"]);
+    assert_eq!(
+        (&put.value[..], &put.blobs[..]),
+        (&b"2"[..], &["2".to_owned()][..])
+    );
+    assert_eq!(
+        both.events.iter().map(|e| &e.id[..]).collect::<Vec<_>>(),
+        ["x", "y"]
+    );
     let [settlement] = &both.settles[..] else {
         panic!("{both:?}");
     };
@@ -107,12 +119,30 @@ fn a_document_that_was_created_can_be_updated_and_removed() {
 fn what_would_conflict_or_begin_anew_is_not_merged() {
     let first = |write| unit(vec![write], vec![]);
     for (before, after) in [
-        (put("a", Expectation::Absent, "1"), put("a", Expectation::Absent, "2")),
-        (put("a", Expectation::Version(1), "1"), put("a", Expectation::Version(1), "2")),
-        (put("a", Expectation::Any, "1"), put("a", Expectation::Version(1), "2")),
-        (remove("a", Expectation::Version(1)), put("a", Expectation::Absent, "2")),
-        (remove("a", Expectation::Version(1)), put("a", Expectation::Any, "2")),
-        (remove("a", Expectation::Version(1)), remove("a", Expectation::Version(1))),
+        (
+            put("a", Expectation::Absent, "1"),
+            put("a", Expectation::Absent, "2"),
+        ),
+        (
+            put("a", Expectation::Version(1), "1"),
+            put("a", Expectation::Version(1), "2"),
+        ),
+        (
+            put("a", Expectation::Any, "1"),
+            put("a", Expectation::Version(1), "2"),
+        ),
+        (
+            remove("a", Expectation::Version(1)),
+            put("a", Expectation::Absent, "2"),
+        ),
+        (
+            remove("a", Expectation::Version(1)),
+            put("a", Expectation::Any, "2"),
+        ),
+        (
+            remove("a", Expectation::Version(1)),
+            remove("a", Expectation::Version(1)),
+        ),
     ] {
         let both = merged(vec![first(before.clone()), first(after.clone())]);
         assert!(both.is_err(), "{before:?} {after:?}");
@@ -146,15 +176,28 @@ fn limits_are_kept() {
     let events = |count: usize| (0..count).map(|number| event(number.to_string())).collect();
     let writes = |from: usize, count: usize| {
         let keys = from..from + count;
-        keys.map(|key| put(&key.to_string(), Expectation::Any, "")).collect()
+        keys.map(|key| put(&key.to_string(), Expectation::Any, ""))
+            .collect()
     };
     let large = || vec![put("a", Expectation::Any, &"x".repeat(3 << 20))];
     for (first, second, fits) in [
         (unit(vec![], events(500)), unit(vec![], events(500)), true),
         (unit(vec![], events(500)), unit(vec![], events(501)), false),
-        (unit(writes(0, 600), vec![]), unit(writes(600, 400), vec![]), true),
-        (unit(writes(0, 600), vec![]), unit(writes(600, 401), vec![]), false),
-        (unit(writes(0, 600), vec![]), unit(writes(0, 600), vec![]), true),
+        (
+            unit(writes(0, 600), vec![]),
+            unit(writes(600, 400), vec![]),
+            true,
+        ),
+        (
+            unit(writes(0, 600), vec![]),
+            unit(writes(600, 401), vec![]),
+            false,
+        ),
+        (
+            unit(writes(0, 600), vec![]),
+            unit(writes(0, 600), vec![]),
+            true,
+        ),
         (unit(large(), vec![]), unit(writes(0, 1), vec![]), true),
         (unit(large(), vec![]), unit(large(), vec![]), false),
     ] {
@@ -214,7 +257,9 @@ type Kept = Vec<(Name, Vec<u8>)>;
 
 fn kept(fake: &Fake) -> Kept {
     let documents = fake.documents.iter();
-    documents.map(|(name, document)| (name.clone(), document.value.clone())).collect()
+    documents
+        .map(|(name, document)| (name.clone(), document.value.clone()))
+        .collect()
 }
 
 /// Commit a unit without what it settles.

@@ -81,7 +81,9 @@ impl Fake {
     }
 
     pub(super) fn document(&self, collection: &str, key: &str) -> Option<Document> {
-        self.documents.get(&(collection.into(), key.into())).cloned()
+        self.documents
+            .get(&(collection.into(), key.into()))
+            .cloned()
     }
 
     pub(super) fn documents_of(&self, collection: &str) -> Vec<Document> {
@@ -227,7 +229,11 @@ impl Fake {
         for write in &unit.writes {
             self.check(write)?;
         }
-        let versions = unit.writes.into_iter().map(|write| self.apply(write)).collect();
+        let versions = unit
+            .writes
+            .into_iter()
+            .map(|write| self.apply(write))
+            .collect();
         self.events.extend(unit.events);
         for settlement in unit.settles {
             let attempt = settlement.lease.attempt;

@@ -29,7 +29,7 @@ allowed_outbound_hosts = ["postgres://{{{{ postgres_host }}}}"]
 "#,
         component("test-probe").display()
     );
-    let manifest = trial_manifest_on("platform-postgres") + &probe;
+    let manifest = trial_manifest_on("platform-postgres") + probe.as_str();
     App::configured(manifest, |options| {
         options.postgres = Some(database.to_owned());
         options.redis = Some(Redis::shared().url());
@@ -81,8 +81,9 @@ async fn no_lease_changes_hands_while_hosts_are_full_of_slow_requests() {
     let calm = host(&database, false).await;
     let busy = [host(&database, true).await, host(&database, true).await];
     for name in ["one", "other"] {
-        let published = busy[0].post_json("/trial/slow-trials", &json!({"name": name}));
-        assert_eq!(published.await.status, 202);
+        let trial = json!({"name": name});
+        let published = busy[0].post_json("/trial/slow-trials", &trial).await;
+        assert_eq!(published.status, 202, "{}", published.text());
     }
     until(async || (leased(&calm).await == 2).then_some(())).await;
     until(async || (workers(&calm).await == 3).then_some(())).await;

@@ -9,9 +9,9 @@ mod threads;
 
 use std::collections::BTreeMap;
 
-use crate::Pace;
 use super::reply::Reply;
 use super::*;
+use crate::Pace;
 
 const ENDLESS: &str =
     "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n";
