@@ -170,7 +170,6 @@ DECLARE
     v_base bigint[];
     v_removed bigint[];
     v_rows bigint;
-    v_place int;
     v_places tid[];
 BEGIN
     PERFORM emporium_2.check_isolation();
@@ -260,20 +259,6 @@ BEGIN
     END IF;
 
     IF cardinality(p_lease_id) > 0 THEN
-        -- A unit that is committed again fails at the versions it wrote itself.
-        -- What its author must know is that the work is done.
-        IF cardinality(refused) > 0 THEN
-            FOR i IN 1 .. cardinality(refused) LOOP
-                CONTINUE WHEN repeated[i] = 1 OR NOT refused[i] = ANY (p_lease_unit);
-                v_place := array_position(p_lease_unit, refused[i]);
-                PERFORM 1 FROM emporium.deliveries
-                WHERE id = p_lease_id[v_place] AND attempt = p_lease_attempt[v_place] AND leased;
-                IF NOT FOUND THEN
-                    conflicting[i] := 0;
-                    missing[i] := NULL;
-                END IF;
-            END LOOP;
-        END IF;
         IF EXISTS (
             SELECT FROM (SELECT DISTINCT (l.id >> 44)::int AS id FROM unnest(p_lease_id) AS l (id)) AS l
             WHERE (SELECT true FROM emporium.subscriptions AS s WHERE s.id = l.id) IS NULL
@@ -285,6 +270,32 @@ BEGIN
                 LEFT JOIN emporium.subscriptions AS s ON s.id = (l.id >> 44)::int
                 ORDER BY l.n
             );
+        END IF;
+        -- A unit that is committed again fails at the versions it wrote itself.
+        -- What its author must know is that the work is done.
+        IF cardinality(refused) > 0 THEN
+            FOR i IN 1 .. cardinality(refused) LOOP
+                CONTINUE WHEN repeated[i] = 1 OR NOT refused[i] = ANY (p_lease_unit);
+                IF EXISTS (
+                    SELECT FROM unnest(p_lease_unit, p_lease_id, p_lease_attempt)
+                        WITH ORDINALITY AS l (unit, id, attempt, n)
+                    LEFT JOIN LATERAL (
+                        SELECT d.id, d.subject FROM emporium.deliveries AS d
+                        WHERE d.id = l.id AND d.attempt = l.attempt AND d.leased
+                    ) AS d ON true
+                    WHERE l.unit = refused[i] AND (d.id IS NULL OR EXISTS (
+                        SELECT FROM unnest(p_follower_lease, p_follower) AS f (lease, id)
+                        WHERE f.lease = l.n AND (
+                            SELECT true FROM emporium.waiting AS w
+                            WHERE w.subscription = (l.id >> 44)::int AND w.subject = d.subject
+                                AND w.id = f.id
+                        ) IS NULL
+                    ))
+                ) THEN
+                    conflicting[i] := 0;
+                    missing[i] := NULL;
+                END IF;
+            END LOOP;
         END IF;
         -- A unit that settles more than one delivery is looked at before anything of
         -- it is written.
