@@ -31,6 +31,7 @@ enum Part {
 #[into_params(parameter_in = Query)]
 pub(crate) struct Parts {
     /// Do this part only; all of it if absent.
+    #[param(inline)]
     part: Option<Part>,
 }
 

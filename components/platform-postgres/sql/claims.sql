@@ -138,7 +138,7 @@ DECLARE
     v_next bigint;
     v_bytes bigint;
     v_quota int;
-    v_have_died boolean := false;
+    v_keys_locked boolean := false;
 BEGIN
     PERFORM emporium_2.check_isolation();
     suspect := false;
@@ -170,7 +170,19 @@ BEGIN
         RETURN;
     END IF;
 
-    -- Those that gave up their keys need them again, below.
+    -- Those that gave up their keys to wait for their next attempt need them again. Keys
+    -- are locked once in a transaction, and after the subscription: then nothing can die
+    -- in this claim.
+    v_back := ARRAY(
+        SELECT id FROM emporium.delayed
+        WHERE subscription = v_subscription.id AND due_ms <= v_now AND NOT holds
+        ORDER BY due_ms LIMIT 1000 FOR UPDATE SKIP LOCKED
+    );
+    IF v_back <> '{}' THEN
+        PERFORM 1 FROM emporium.subscriptions WHERE id = v_subscription.id FOR UPDATE;
+        PERFORM emporium_2.come_back(v_back, v_now);
+        v_keys_locked := true;
+    END IF;
     v_found := ARRAY(
         SELECT id FROM emporium.delayed
         WHERE subscription = v_subscription.id AND due_ms <= v_now AND holds
@@ -228,7 +240,7 @@ BEGIN
             suspect := true;
             EXIT;
         END IF;
-        IF v_have_died THEN
+        IF v_keys_locked THEN
             -- Keys are locked once in a transaction.
             next_due_in := 0;
             RETURN;
@@ -248,7 +260,7 @@ BEGIN
         UPDATE emporium.deliveries SET single_until = greatest(single_until, followers_until)
         WHERE id = ANY (v_found) AND followers_until IS NOT NULL;
         PERFORM emporium_2.die(v_found, v_subject, v_now, true);
-        v_have_died := true;
+        v_keys_locked := true;
         v_found := NULL;
         SELECT s.paused_until_ms - v_now INTO next_due_in FROM emporium.subscriptions AS s
         WHERE s.id = v_subscription.id AND s.paused_until_ms > v_now;
@@ -346,24 +358,12 @@ BEGIN
             WHERE id = ANY (delivery);
         END IF;
         -- One whose event is gone is owed to nobody.
-        IF cardinality(v_found) > coalesce(cardinality(delivery), 0) AND NOT v_have_died
+        IF cardinality(v_found) > coalesce(cardinality(delivery), 0) AND NOT v_keys_locked
             AND emporium_2.drop_lost(v_found)
         THEN
             next_due_in := 0;
             RETURN;
         END IF;
-    END IF;
-
-    -- Those that gave up their keys to wait for their next attempt.
-    v_back := ARRAY(
-        SELECT id FROM emporium.delayed
-        WHERE subscription = v_subscription.id AND due_ms <= v_now AND NOT holds
-        ORDER BY due_ms LIMIT 1000 FOR UPDATE SKIP LOCKED
-    );
-    IF v_back <> '{}' AND NOT v_have_died THEN
-        PERFORM emporium_2.come_back(v_back, v_now);
-        next_due_in := 0;
-        RETURN;
     END IF;
 
     -- What else falls due, and when. Behind a full batch there is probably more.
