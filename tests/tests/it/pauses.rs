@@ -74,10 +74,10 @@ async fn a_pause_can_end_by_itself() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_handler_that_keeps_failing_is_left_alone() {
     let app = start().await;
-    let names: Vec<String> = (0..20).map(|number| format!("r{number}")).collect();
+    let names: Vec<String> = (0..20).map(|number| format!("f{number}")).collect();
     let trials: Vec<_> = names
         .iter()
-        .map(|name| (name.as_str(), None, "reject"))
+        .map(|name| (name.as_str(), None, "fail"))
         .collect();
     publish(&app, &trials).await;
     dead_letters(&app, 20).await;
