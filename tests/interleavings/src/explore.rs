@@ -62,6 +62,7 @@ impl Frontier {
         }
     }
 
+    #[expect(clippy::should_implement_trait, reason = "it is not iterated over")]
     pub fn next(&mut self) -> Option<Schedule> {
         if self.open.is_empty() && !self.beyond.is_empty() {
             let beyond = std::mem::take(&mut self.beyond);

@@ -6,6 +6,11 @@
 //! schedules up to a number of preemptions are played; after each one the state is
 //! held against what must be true whatever the order was.
 #![expect(
+    clippy::collapsible_match,
+    clippy::manual_strip,
+    reason = "the branches stand beside their neighbours, of the same shape"
+)]
+#![expect(
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::panic,

@@ -55,6 +55,7 @@ impl Program {
     }
 
     /// The next request, if there is one.
+    #[expect(clippy::should_implement_trait, reason = "it is not iterated over")]
     pub fn next(&mut self) -> Option<Request> {
         if let Some(request) = self.pending.pop_front() {
             return Some(request);
