@@ -5,6 +5,15 @@
 //! it the events it subscribed to, and settles each with the unit it led to.
 //! [`service!`] exports both, [`service`](mod@service) serves its HTTP routes, and
 //! [`problem`] turns every failure into an answer a caller can act upon.
+#![cfg_attr(
+    test,
+    expect(
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        reason = "a test that cannot go on says why"
+    )
+)]
 
 pub mod address;
 pub mod admin;

@@ -85,6 +85,19 @@ BEGIN
                 p_taken_subscription, p_taken_subject, p_now);
         END IF;
     END IF;
+    IF p_taken_subject IS NOT NULL
+        AND coalesce(cardinality(v_sequence), 0) < cardinality(p_event_id)
+    THEN
+        -- Keys that were taken for events that had been published before stay free.
+        FOR i IN 1 .. cardinality(p_taken_subject) LOOP
+            CONTINUE WHEN EXISTS (
+                SELECT FROM unnest(v_owed, v_subject) AS o (id, subject)
+                WHERE o.id >> 44 = p_taken_subscription[i] AND o.subject = p_taken_subject[i]
+            );
+            DELETE FROM emporium.lanes
+            WHERE subscription = p_taken_subscription[i] AND subject = p_taken_subject[i];
+        END LOOP;
+    END IF;
 
     -- To wake: topics of subscriptions that now have something to claim, and of
     -- which nothing recent was there to claim: their consumers may have stopped

@@ -61,6 +61,23 @@ conformance! {
         }
     }
 
+    async fn an_event_that_was_published_before_takes_no_key(platform) {
+        let mut instance = platform.instance().await;
+        let subscription = subscription("service", "topic");
+        instance.claim(&subscription, 1).await;
+        instance.committed(publishes([keyed("topic", "1", "a")])).await;
+        let lease = instance.claim_one(&subscription).await.lease;
+        instance.committed(settles(lease)).await;
+        // With the same key, with another, and beside one that is new.
+        instance.committed(publishes([keyed("topic", "1", "a")])).await;
+        instance.committed(publishes([keyed("topic", "1", "b")])).await;
+        instance.committed(publishes([keyed("topic", "1", "c"), event("topic", "2")])).await;
+        for key in ["a", "b", "c"] {
+            instance.committed(publishes([keyed("topic", key, key)])).await;
+        }
+        assert_eq!(instance.claimed_events(&subscription, 10).await, ["2", "a", "b", "c"]);
+    }
+
     async fn a_released_delivery_keeps_its_place(platform) {
         let mut instance = platform.instance().await;
         let subscription = subscription("service", "topic");

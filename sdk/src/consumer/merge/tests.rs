@@ -281,8 +281,10 @@ proptest! {
                 prop_assert!(one_by_one.commit(unit(vec![write], vec![])).is_ok());
             }
         }
-        let mut together = Fake::default();
-        together.documents = one_by_one.documents.clone();
+        let mut together = Fake {
+            documents: one_by_one.documents.clone(),
+            ..Fake::default()
+        };
 
         for (number, acts) in handlers.iter().enumerate() {
             let unit = decide(number, acts, |name| {

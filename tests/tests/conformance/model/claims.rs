@@ -20,7 +20,7 @@ impl Run<'_> {
         while self.claim_of(place).await {}
     }
 
-    /// Returns whether deliveries died.
+    /// Returns whether the same claim may find more: deliveries died, or will.
     async fn claim_of(&mut self, place: usize) -> bool {
         let subscription = self.world.served[place].subscription.clone();
         let limit = self.random.random_range(1..=6);
@@ -41,6 +41,11 @@ impl Run<'_> {
         self.history
             .add(&(place, limit, &worker, claimed, batch.next_due_in_ms));
         self.world.subscribe(place);
+        let served = &mut self.world.served[place];
+        let takes_keys = !served.is_paused(now) && served.take_keys(now);
+        if takes_keys && served.defers_deaths(&batch, now) {
+            return true;
+        }
         let have_died = self.check_claim(place, limit as usize, &batch, now).await;
         let served = &mut self.world.served[place];
         for claimed in batch.deliveries {
@@ -64,10 +69,6 @@ impl Run<'_> {
             delivery.due = now.plus(u64::from(LEASE_MS));
             delivery.worker.clone_from(&worker);
             self.leases.push(claimed.lease);
-        }
-        // A claim that lets some die may leave it to the next to give keys back.
-        if !have_died && !served.is_paused(now) {
-            served.take_keys(now);
         }
         have_died
     }

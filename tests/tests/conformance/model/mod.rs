@@ -84,7 +84,7 @@ impl<'a> Run<'a> {
             instances: vec![first, platform.instance().await],
             elsewhere: platform.elsewhere().await,
             world: World {
-                served: steps::subscriptions(platform.adapter.short_name),
+                served: steps::subscriptions(),
                 ..World::default()
             },
             random: StdRng::seed_from_u64(seed),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use deliveries::{AfterDeath, DuringRetry, Follower, Lease, Subscription};
+use deliveries::{AfterDeath, Batch, DuringRetry, Follower, Lease, Subscription};
 use emporium_tests::platform::*;
 use journal::Settlement;
 
@@ -238,17 +238,32 @@ impl Served {
     }
 
     /// Let those that gave their keys up take them again, or wait for them: the
-    /// oldest first.
-    pub(super) fn take_keys(&mut self, now: Moment) {
+    /// oldest first. Returns whether there were any.
+    pub(super) fn take_keys(&mut self, now: Moment) -> bool {
+        let mut any = false;
         for index in 0..self.deliveries.len() {
             let one = &self.deliveries[index];
             if one.state == State::Returned && one.is_claimable(now) {
+                any = true;
                 let key = one.key.clone();
                 let mut others = self.deliveries.iter();
                 let held = others.any(|other| other.key == key && other.holds_its_key());
                 self.deliveries[index].state = if held { State::Waiting } else { State::Ready };
             }
         }
+        any
+    }
+
+    /// Whether a claim handed out nothing because keys were taken in it and
+    /// deliveries are to die: it may leave their deaths to the next claim.
+    pub(super) fn defers_deaths(&self, batch: &Batch, now: Moment) -> bool {
+        let attempts = self.subscription.policy.max_attempts;
+        let mut deliveries = self.deliveries.iter();
+        batch.deliveries.is_empty()
+            && batch.next_due_in_ms == Some(0)
+            && deliveries.any(|one| {
+                one.is_suspect() && one.is_claimable(now) && one.attempt - one.forgiven >= attempts
+            })
     }
 
     /// Note the ids of deliveries that were handed out behind another. Returns the
