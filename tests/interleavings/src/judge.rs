@@ -21,7 +21,7 @@ const ROUNDS: u32 = 200;
 
 /// What contradicts the calls, or itself.
 pub fn compare(before: &State, after: &State, log: &[Entry]) -> Vec<String> {
-    let mut ledger = Ledger::of(before, log);
+    let mut ledger = Ledger::of(before, after, log);
     let mut found = std::mem::take(&mut ledger.violations);
     let mut seen = BTreeSet::new();
     for owed in &after.owed {
@@ -255,6 +255,10 @@ async fn try_drain<W: World>(
             }
         }
     }
+    // What a forgotten subscription was owed goes by and by.
+    for _ in 0..PATIENCE {
+        call(world, &Request::Sweep).await?;
+    }
     let left = world.state().await;
     for owed in &left.owed {
         let subscribed = left
@@ -272,7 +276,9 @@ async fn try_drain<W: World>(
             Place::Waiting => blocked,
             _ => false,
         };
-        if !fine && subscribed.is_some() {
+        if subscribed.is_none() {
+            found.push(format!("nobody removes {owed:?}"));
+        } else if !fine {
             found.push(format!("claims of {limit} never hand out {owed:?}"));
         }
     }

@@ -23,7 +23,7 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    pub fn of(before: &State, log: &[Entry]) -> Self {
+    pub fn of(before: &State, after: &State, log: &[Entry]) -> Self {
         let mut ledger = Self::default();
         for owed in &before.owed {
             if let Some(event) = &owed.event {
@@ -35,7 +35,7 @@ impl Ledger {
             ledger.settled.insert(subscribed.id, subscribed.settled);
         }
         for entry in log {
-            ledger.note_claimed(entry);
+            ledger.note_claimed(entry, before, after);
         }
         let mut decided = HashMap::new();
         for entry in log {
@@ -49,17 +49,23 @@ impl Ledger {
         self.ended.contains(&(subscription, event.to_owned()))
     }
 
-    /// Nothing but the subscription's id is in the database of a delivery that was
-    /// settled: its event is known from the claim.
-    fn note_claimed(&mut self, entry: &Entry) {
+    /// A delivery that was settled is in no table: what it was is known from the
+    /// claim. One that was not owed before belongs to the subscription of that name
+    /// that is there now, which may be another one than before.
+    fn note_claimed(&mut self, entry: &Entry, before: &State, after: &State) {
+        let Request::Claim { subscription, .. } = &entry.request else {
+            return;
+        };
+        let mut known = after.subscriptions.iter().chain(&before.subscriptions);
+        let Some(owner) = known.find(|known| known.subscription == *subscription) else {
+            return;
+        };
         for delivery in &entry.reply.deliveries {
-            let all = std::iter::once((delivery.lease.delivery, &delivery.event));
+            let head = std::iter::once((delivery.lease.delivery, &delivery.event));
             let followers = delivery.followers.iter().map(|(id, event)| (*id, event));
-            for (id, event) in all.chain(followers) {
-                let subscription = self.subscription_of(id);
-                self.deliveries
-                    .entry(id)
-                    .or_insert((subscription, event.clone()));
+            for (id, event) in head.chain(followers) {
+                let place = self.deliveries.entry(id);
+                place.or_insert_with(|| (owner.id, event.clone()));
             }
         }
     }
@@ -110,11 +116,5 @@ impl Ledger {
             self.violations
                 .push(format!("{lease:?} was decided about twice"));
         }
-    }
-
-    fn subscription_of(&self, delivery: u64) -> u64 {
-        self.deliveries
-            .get(&delivery)
-            .map_or(delivery >> 44, |(subscription, _)| *subscription)
     }
 }

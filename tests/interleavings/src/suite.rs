@@ -43,7 +43,7 @@ impl Depth {
     pub const SHORT: Self = Self {
         pairs: Bound {
             preemptions: 1,
-            sample: 12,
+            sample: 6,
         },
         triples: Bound {
             preemptions: 0,
@@ -55,7 +55,7 @@ impl Depth {
     pub const LONG: Self = Self {
         pairs: Bound {
             preemptions: 2,
-            sample: 400,
+            sample: 100,
         },
         triples: Bound {
             preemptions: 1,

@@ -36,26 +36,29 @@ const OWED: &str = "
     LEFT JOIN emporium.events AS e ON e.sequence = o.id & 17592186044415
     ORDER BY o.id, o.place";
 
+/// Who holds a key. In version 1 every delayed delivery does.
+const HOLDERS: &str = "CREATE OR REPLACE VIEW interleavings.holders AS
+    SELECT h.* FROM (
+        SELECT (id >> 44)::int AS subscription, subject FROM emporium.deliveries
+        UNION ALL SELECT (id >> 44)::int, subject FROM emporium.delayed AS d
+            WHERE coalesce((to_jsonb(d) ->> 'holds')::boolean, true)
+        UNION ALL SELECT (id >> 44)::int, subject FROM emporium.dead WHERE blocking
+    ) AS h
+    WHERE h.subject IS NOT NULL";
+
 /// Queries that find nothing as long as all is well, and what it means if they do.
+/// What a forgotten subscription left is nobody's.
 const CONTRADICTIONS: &[(&str, &str)] = &[
     (
         "two deliveries hold one key",
-        "SELECT h.subscription, h.subject FROM (
-            SELECT id >> 44 AS subscription, subject FROM emporium.deliveries
-            UNION ALL SELECT id >> 44, subject FROM emporium.delayed AS d
-                WHERE coalesce((to_jsonb(d) ->> 'holds')::boolean, true)
-            UNION ALL SELECT id >> 44, subject FROM emporium.dead WHERE blocking
-        ) AS h WHERE h.subject IS NOT NULL GROUP BY 1, 2 HAVING count(*) > 1",
+        "SELECT subscription, subject FROM interleavings.holders
+        GROUP BY 1, 2 HAVING count(*) > 1",
     ),
     (
         "nobody holds the key of one that waits",
-        "SELECT w.subscription, w.subject FROM emporium.waiting AS w WHERE NOT EXISTS (
-            SELECT 1 FROM (
-                SELECT id >> 44 AS subscription, subject FROM emporium.deliveries
-                UNION ALL SELECT id >> 44, subject FROM emporium.delayed AS d
-                WHERE coalesce((to_jsonb(d) ->> 'holds')::boolean, true)
-                UNION ALL SELECT id >> 44, subject FROM emporium.dead WHERE blocking
-            ) AS h WHERE h.subscription = w.subscription AND h.subject = w.subject)",
+        "SELECT w.subscription, w.subject FROM emporium.waiting AS w
+        JOIN emporium.subscriptions AS s ON s.id = w.subscription
+        WHERE (w.subscription, w.subject) NOT IN (TABLE interleavings.holders)",
     ),
     (
         "a dead letter blocks a subscription that proceeds",
@@ -64,24 +67,15 @@ const CONTRADICTIONS: &[(&str, &str)] = &[
     ),
     (
         "a key is taken by nobody",
-        "SELECT l.subscription, l.subject FROM emporium.lanes AS l WHERE NOT EXISTS (
-            SELECT 1 FROM (
-                SELECT id >> 44 AS subscription, subject FROM emporium.deliveries
-                UNION ALL SELECT id >> 44, subject FROM emporium.delayed AS d
-                WHERE coalesce((to_jsonb(d) ->> 'holds')::boolean, true)
-                UNION ALL SELECT id >> 44, subject FROM emporium.dead WHERE blocking
-            ) AS h WHERE h.subscription = l.subscription AND h.subject = l.subject)",
+        "SELECT l.subscription, l.subject FROM emporium.lanes AS l
+        JOIN emporium.subscriptions AS s ON s.id = l.subscription
+        WHERE (l.subscription, l.subject) NOT IN (TABLE interleavings.holders)",
     ),
     (
         "a key is not taken by who holds it",
-        "SELECT h.subscription, h.subject FROM (
-            SELECT id >> 44 AS subscription, subject FROM emporium.deliveries
-            UNION ALL SELECT id >> 44, subject FROM emporium.delayed AS d
-                WHERE coalesce((to_jsonb(d) ->> 'holds')::boolean, true)
-            UNION ALL SELECT id >> 44, subject FROM emporium.dead WHERE blocking
-        ) AS h WHERE h.subject IS NOT NULL AND NOT EXISTS (
-            SELECT 1 FROM emporium.lanes AS l
-            WHERE l.subscription = h.subscription AND l.subject = h.subject)",
+        "SELECT h.subscription, h.subject FROM interleavings.holders AS h
+        JOIN emporium.subscriptions AS s ON s.id = h.subscription
+        WHERE (h.subscription, h.subject) NOT IN (SELECT subscription, subject FROM emporium.lanes)",
     ),
     (
         "a session keeps a lock",
@@ -90,6 +84,11 @@ const CONTRADICTIONS: &[(&str, &str)] = &[
             AND database = (SELECT oid FROM pg_database WHERE datname = current_database())",
     ),
 ];
+
+/// Make what the queries look at.
+pub(super) async fn make(client: &Client) {
+    client.batch_execute(HOLDERS).await.expect("a view");
+}
 
 pub(super) async fn state(client: &Client) -> State {
     let (subscriptions, events, owed) = futures::join!(

@@ -67,6 +67,7 @@ impl Server {
         let control = Session::connect(&config).await;
         schema::make(&control.client).await;
         keeper::make_digest(&control.client).await;
+        look::make(&control.client).await;
         let mut stage = Stage {
             catalog: Catalog::read(&control.client).await,
             control,
