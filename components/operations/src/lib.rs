@@ -54,3 +54,34 @@ fn documented() -> OpenApiRouter {
         .routes(routes!(parked::retry))
         .routes(routes!(tick::tick))
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::documented;
+
+    fn references(value: &Value, found: &mut Vec<String>) {
+        match value {
+            Value::Object(members) => members.iter().for_each(|(name, value)| match value {
+                Value::String(target) if name == "$ref" => found.push(target.clone()),
+                value => references(value, found),
+            }),
+            Value::Array(items) => items.iter().for_each(|item| references(item, found)),
+            _ => {}
+        }
+    }
+
+    #[test]
+    fn every_reference_in_the_description_leads_somewhere() {
+        let (_, api) = documented().split_for_parts();
+        let api = serde_json::to_value(api).unwrap_or_default();
+        let mut found = Vec::new();
+        references(&api, &mut found);
+        assert!(!found.is_empty());
+        for reference in found {
+            let pointer = reference.strip_prefix('#').unwrap_or_default();
+            assert!(api.pointer(pointer).is_some(), "{reference}");
+        }
+    }
+}
