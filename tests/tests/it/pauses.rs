@@ -103,13 +103,13 @@ async fn a_handler_that_keeps_failing_is_left_alone() {
 #[tokio::test(flavor = "multi_thread")]
 async fn events_that_are_rejected_pause_nothing() {
     let app = start().await;
-    let names: Vec<String> = (0..25).map(|number| format!("r{number}")).collect();
+    let names: Vec<String> = (0..20).map(|number| format!("r{number}")).collect();
     let trials: Vec<_> = names
         .iter()
         .map(|name| (name.as_str(), None, "reject"))
         .collect();
     publish(&app, &trials).await;
-    dead_letters(&app, 25).await;
+    dead_letters(&app, 20).await;
     publish(&app, &[("fine", None, "work")]).await;
     effect(&app, "fine").await;
     assert_eq!(status(&app).await.get("paused"), None);
