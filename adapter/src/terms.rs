@@ -6,8 +6,9 @@ use crate::bindings::deliveries::{AfterDeath, DuringRetry, Policy};
 /// eight attempts that begin within a tenth of a second last for minutes.
 pub const GROWTH: u64 = 4;
 
-/// The window of the circuit breaker: deaths and settlements are compared over it.
-pub const PAUSE_WINDOW_MS: u64 = 60_000;
+/// The circuit breaker compares deaths and settlements of this span of the clock and
+/// of the one before.
+pub const PAUSE_SPAN_MS: u64 = 30_000;
 
 /// A policy, as it is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,8 +78,8 @@ impl Terms {
         (wait as f64 * (1.0 + spread.clamp(-1.0, 1.0) / 4.0)).round() as u64
     }
 
-    /// Whether a subscription pauses in whose window so many deliveries used up
-    /// their attempts, and so many were settled.
+    /// Whether a subscription pauses of which so many deliveries used up their
+    /// attempts lately, and so many were settled.
     pub fn pauses_after(&self, deaths: u64, settled: u64) -> bool {
         self.pause_after > 0 && deaths >= u64::from(self.pause_after) && deaths >= settled
     }

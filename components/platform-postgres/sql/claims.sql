@@ -62,7 +62,9 @@ CREATE FUNCTION emporium_2.change_policy(
 DECLARE
     v_subscription int[];
     v_subject text[];
+    v_single bigint[];
     v_proceeding text[];
+    v_proceeding_single bigint[];
 BEGIN
     UPDATE emporium.subscriptions
     SET max_attempts = p_max_attempts, backoff_base_ms = p_backoff_base,
@@ -77,9 +79,10 @@ BEGIN
         WITH unblocked AS (
             UPDATE emporium.dead SET blocking = false
             WHERE id > p_id::bigint << 44 AND id < (p_id + 1)::bigint << 44 AND blocking
-            RETURNING subject
+            RETURNING subject, single_until
         )
-        SELECT array_agg(subject) INTO v_subject FROM unblocked;
+        SELECT array_agg(subject), array_agg(single_until) INTO v_subject, v_single
+        FROM unblocked;
     END IF;
     IF NOT p_retry_blocks THEN
         -- Those that wait for their next attempt give their keys up.
@@ -89,15 +92,17 @@ BEGIN
         WITH proceeding AS (
             UPDATE emporium.delayed SET holds = false
             WHERE subscription = p_id AND holds AND subject IS NOT NULL AND attempt > forgiven
-            RETURNING subject
+            RETURNING subject, single_until
         )
-        SELECT array_agg(subject) INTO v_proceeding FROM proceeding;
+        SELECT array_agg(subject), array_agg(single_until) INTO v_proceeding, v_proceeding_single
+        FROM proceeding;
         v_subject := v_subject || v_proceeding;
+        v_single := v_single || v_proceeding_single;
     END IF;
     IF v_subject IS NOT NULL THEN
         v_subscription := array_fill(p_id, ARRAY[cardinality(v_subject)]);
         PERFORM emporium_2.lock_lanes(v_subscription, v_subject);
-        PERFORM emporium_2.leave(v_subscription, v_subject, '{}');
+        PERFORM emporium_2.leave(v_subscription, v_subject, v_single);
     END IF;
 END $$;
 
@@ -170,16 +175,21 @@ BEGIN
         RETURN;
     END IF;
 
+    IF EXISTS (
+        SELECT FROM emporium.delayed
+        WHERE subscription = v_subscription.id AND due_ms <= v_now
+    ) THEN
+        -- Before delayed deliveries and keys, because `die` locks it too.
+        PERFORM 1 FROM emporium.subscriptions WHERE id = v_subscription.id FOR UPDATE;
+    END IF;
     -- Those that gave up their keys to wait for their next attempt need them again. Keys
-    -- are locked once in a transaction, and after the subscription: then nothing can die
-    -- in this claim.
+    -- are locked once in a transaction: then nothing can die in this claim.
     v_back := ARRAY(
         SELECT id FROM emporium.delayed
         WHERE subscription = v_subscription.id AND due_ms <= v_now AND NOT holds
         ORDER BY due_ms LIMIT 1000 FOR UPDATE SKIP LOCKED
     );
     IF v_back <> '{}' THEN
-        PERFORM 1 FROM emporium.subscriptions WHERE id = v_subscription.id FOR UPDATE;
         PERFORM emporium_2.come_back(v_back, v_now);
         v_keys_locked := true;
     END IF;
@@ -205,7 +215,7 @@ BEGIN
     ), v_first);
     v_after := greatest(v_low, p_after);
     FOR round IN 1 .. 3 LOOP
-        -- `late` ones below the mark, then what comes after the last claim.
+        -- `late` ones up to the last claim, then what comes after it.
         SELECT array_agg(f.id), array_agg(f.leased), array_agg(f.attempt),
             array_agg(f.forgiven), array_agg(f.subject), array_agg(f.single)
         INTO v_found, v_suspect, v_attempt, v_forgiven, v_subject, v_single
@@ -213,7 +223,7 @@ BEGIN
             SELECT f.* FROM (
                 SELECT d.id, d.leased, d.attempt, d.forgiven, d.subject, d.single_until AS single
                 FROM emporium.deliveries AS d
-                WHERE d.late AND d.id > v_first AND d.id <= v_low AND d.free_ms <= v_now
+                WHERE d.late AND d.id > v_first AND d.id <= v_after AND d.free_ms <= v_now
                 ORDER BY d.id LIMIT p_limit FOR UPDATE SKIP LOCKED
             ) AS f
             UNION ALL
@@ -373,6 +383,9 @@ BEGIN
         LIMIT 1;
         IF FOUND THEN
             next_due_in := 0;
+            IF p_after <= v_low THEN
+                PERFORM emporium_2.raise_low_mark(v_subscription.id, v_subscription.topic, v_low);
+            END IF;
             RETURN;
         END IF;
     END IF;
@@ -425,6 +438,7 @@ DECLARE
     v_lost bigint[];
     v_subscription int[];
     v_subject text[];
+    v_single bigint[];
 BEGIN
     WITH lost AS (
         DELETE FROM emporium.deliveries WHERE id = ANY (ARRAY(
@@ -433,14 +447,15 @@ BEGIN
                 SELECT true FROM emporium.events AS e WHERE e.sequence = d.id & 17592186044415
             ) IS NULL
         ))
-        RETURNING id, subject
+        RETURNING id, subject, single_until
     )
     SELECT array_agg(id), array_agg((id >> 44)::int) FILTER (WHERE subject IS NOT NULL),
-        array_agg(subject) FILTER (WHERE subject IS NOT NULL)
-    INTO v_lost, v_subscription, v_subject FROM lost;
+        array_agg(subject) FILTER (WHERE subject IS NOT NULL),
+        array_agg(single_until) FILTER (WHERE subject IS NOT NULL)
+    INTO v_lost, v_subscription, v_subject, v_single FROM lost;
     IF v_subject IS NOT NULL THEN
         PERFORM emporium_2.lock_lanes(v_subscription, v_subject);
-        PERFORM emporium_2.leave(v_subscription, v_subject, '{}');
+        PERFORM emporium_2.leave(v_subscription, v_subject, v_single);
     END IF;
     RETURN v_lost IS NOT NULL;
 END $$;
@@ -537,24 +552,27 @@ CREATE FUNCTION emporium_2.extend(
 SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off
 AS $$
 DECLARE
+    v_locked bigint[];
     v_until bigint;
 BEGIN
     PERFORM set_config('synchronous_commit', 'off', true);
-    -- Whoever has them may keep them for a while, which is not to count.
-    PERFORM 1 FROM emporium.deliveries WHERE id = ANY (p_id) ORDER BY id FOR UPDATE;
+    -- One that is locked is being settled or handed back, and is not waited for: the
+    -- leases of the others would run out meanwhile. It holds as long as that lasts.
+    v_locked := ARRAY(
+        SELECT id FROM emporium.deliveries WHERE id = ANY (p_id) ORDER BY id
+        FOR UPDATE SKIP LOCKED
+    );
     v_until := emporium.now_ms() + p_lease;
-    WITH extended AS (
-        UPDATE emporium.deliveries AS d SET free_ms = v_until
-        WHERE d.id = ANY (p_id) AND d.leased
-            AND ((d.id, d.attempt) IN (SELECT * FROM unnest(p_id, p_attempt))) IS TRUE
-            AND (
-                SELECT true FROM emporium.subscriptions AS s WHERE s.id = (d.id >> 44)::int
-            )
-        RETURNING d.id, d.attempt
-    )
+    UPDATE emporium.deliveries AS d SET free_ms = v_until
+    WHERE d.id = ANY (v_locked) AND d.leased
+        AND ((d.id, d.attempt) IN (SELECT * FROM unnest(p_id, p_attempt))) IS TRUE;
     SELECT array_agg(l.n::int) INTO held
     FROM unnest(p_id, p_attempt) WITH ORDINALITY AS l (id, attempt, n)
-    JOIN extended AS e ON e.id = l.id AND e.attempt = l.attempt;
+    CROSS JOIN LATERAL (
+        SELECT d.id FROM emporium.deliveries AS d
+        WHERE d.id = l.id AND d.leased AND d.attempt = l.attempt OFFSET 0
+    ) AS d
+    WHERE (SELECT true FROM emporium.subscriptions AS s WHERE s.id = (l.id >> 44)::int);
 END $$;
 
 -- Hand deliveries back. `p_wait` is absent where the policy decides. Returns,
@@ -599,6 +617,17 @@ BEGIN
         RETURN;
     END IF;
 
+    -- A policy that is being changed is waited for: whether a delivery gives its key up
+    -- goes by the new one. `die` needs the stronger lock.
+    IF -1 = ANY (due_again) THEN
+        PERFORM 1 FROM emporium.subscriptions
+        WHERE id = ANY (ARRAY(SELECT DISTINCT (d.id >> 44)::int FROM unnest(v_id) AS d (id)))
+        ORDER BY id FOR UPDATE;
+    ELSE
+        PERFORM 1 FROM emporium.subscriptions
+        WHERE id = ANY (ARRAY(SELECT DISTINCT (d.id >> 44)::int FROM unnest(v_id) AS d (id)))
+        ORDER BY id FOR SHARE;
+    END IF;
     -- The last attempts first: what they lock comes before the keys of the others.
     SELECT array_agg(r.id), array_agg(p_reason[r.n]) INTO v_dying, v_reason
     FROM unnest(v_id, due_again, held) AS r (id, due, n) WHERE r.due < 0;
@@ -615,9 +644,6 @@ BEGIN
     ) AS r;
     IF v_dying IS NOT NULL AND v_subject IS NOT NULL THEN
         -- All keys at once, because `die` locks some of them.
-        PERFORM 1 FROM emporium.subscriptions
-        WHERE id = ANY (ARRAY(SELECT DISTINCT (d.id >> 44)::int FROM unnest(v_dying) AS d (id)))
-        ORDER BY id FOR UPDATE;
         PERFORM emporium_2.lock_lanes(array_agg((d.id >> 44)::int), array_agg(d.subject))
         FROM emporium.deliveries AS d WHERE d.id = ANY (v_id) AND d.subject IS NOT NULL;
     ELSIF v_subject IS NOT NULL THEN

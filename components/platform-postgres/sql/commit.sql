@@ -45,13 +45,20 @@ BEGIN
     -- `low_marks` are safe only if whoever has drawn a number is seen to be at work.
     PERFORM pg_current_xact_id();
     WITH published AS (
+        -- Numbered in their order, inserted in that of their ids: two publishers of the
+        -- same events do not wait for each other.
         INSERT INTO emporium.events
-            (id, topic, kind, subject, published_ms, not_before_ms, envelope)
-        SELECT e.id, p_topics[e.topic], e.kind, e.subject, p_now, e.not_before,
+            (sequence, id, topic, kind, subject, published_ms, not_before_ms, envelope)
+        OVERRIDING SYSTEM VALUE
+        SELECT e.sequence, e.id, p_topics[e.topic], e.kind, e.subject, p_now, e.not_before,
             substring(p_heap FROM e.at FOR e.bytes)
-        FROM unnest(p_event_topic, p_event_id, p_kind, p_subject, p_not_before, p_at, p_bytes)
-            WITH ORDINALITY AS e (topic, id, kind, subject, not_before, at, bytes, n)
-        ORDER BY e.n
+        FROM (
+            SELECT nextval('emporium.events_sequence_seq') AS sequence, e.*
+            FROM unnest(p_event_topic, p_event_id, p_kind, p_subject, p_not_before, p_at, p_bytes)
+                WITH ORDINALITY AS e (topic, id, kind, subject, not_before, at, bytes, n)
+            ORDER BY e.n
+        ) AS e
+        ORDER BY e.id, e.sequence
         ON CONFLICT (id) DO NOTHING
         RETURNING sequence, topic, subject, greatest(not_before_ms, published_ms) AS due
     )

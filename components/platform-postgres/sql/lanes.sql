@@ -9,10 +9,11 @@
 -- under those of the caller, and to set them costs as much as a small statement.
 --
 -- Locks are taken in one order everywhere, so that no two transactions wait for
--- each other: ids of units, documents, blobs, deliveries, topics
--- (advisory), subscriptions, dead letters, ordering keys, tallies; within each kind in the order of the
--- primary key, and the ordering keys of a transaction in one statement. After
--- that a transaction waits for nothing but insertions in sorted order.
+-- each other: ids of units, documents, blobs, deliveries, topics (advisory),
+-- subscriptions, dead letters, delayed deliveries, ordering keys, ids of events,
+-- tallies; within each kind in the order of the primary key, and the ordering keys of
+-- a transaction in one statement. After that a transaction waits for nothing but
+-- insertions in sorted order.
 
 -- Lock ordering keys, and take those that are free. Returns the latter. Who waits
 -- for a key may only be looked at in a later statement: it sees what was committed
@@ -143,6 +144,7 @@ DECLARE
     v_subscription int[];
     v_subject text[];
     v_single bigint[];
+    v_half CONSTANT bigint := p_now / 30000;
     v_one record;
 BEGIN
     -- A policy that is being changed is waited for: those whose deaths block are
@@ -152,11 +154,12 @@ BEGIN
     ORDER BY id FOR UPDATE;
     WITH dying AS (
         DELETE FROM emporium.deliveries WHERE id = ANY (p_id)
-        RETURNING id, attempt, forgiven, subject, greatest(single_until, followers_until) AS single
+        RETURNING id, attempt, forgiven, subject, single_until AS single
     ), died AS (
-        INSERT INTO emporium.dead (id, died_ms, reason, attempt, forgiven, subject, blocking)
+        INSERT INTO emporium.dead
+            (id, died_ms, reason, attempt, forgiven, subject, blocking, single_until)
         SELECT d.id, p_now, p.reason, d.attempt, d.forgiven, d.subject,
-            s.blocks AND d.subject IS NOT NULL
+            s.blocks AND d.subject IS NOT NULL, d.single
         FROM dying AS d
         JOIN unnest(p_id, p_reason) AS p (id, reason) ON p.id = d.id
         JOIN emporium.subscriptions AS s ON s.id = (d.id >> 44)::int
@@ -175,35 +178,44 @@ BEGIN
     END IF;
 
     FOR v_one IN
-        SELECT s.id, s.half_open, s.pause_after, s.window_deaths, s.window_settled,
-            p_now NOT BETWEEN s.window_since_ms AND s.window_since_ms + 60000 AS is_over,
-            (SELECT coalesce(sum(t.settled), 0)::bigint FROM emporium.tallies AS t
-             WHERE t.subscription = s.id) AS settled,
-            (SELECT count(*) FROM unnest(p_id) AS d (id) WHERE (d.id >> 44)::int = s.id) AS deaths
-        FROM emporium.subscriptions AS s
-        WHERE s.id = ANY (ARRAY(SELECT DISTINCT (d.id >> 44)::int FROM unnest(p_id) AS d (id)))
+        SELECT s.id, d.deaths, t.settled, t.lately
+        FROM (
+            SELECT (d.id >> 44)::int AS subscription, count(*) AS deaths
+            FROM unnest(p_id) AS d (id) GROUP BY 1
+        ) AS d
+        CROSS JOIN LATERAL (
+            SELECT s.id FROM emporium.subscriptions AS s WHERE s.id = d.subscription OFFSET 0
+        ) AS s
+        CROSS JOIN LATERAL (
+            SELECT coalesce(sum(t.settled), 0)::bigint AS settled, coalesce(sum(
+                CASE
+                    WHEN t.half_minute >= v_half THEN t.settled_lately + t.settled_before
+                    WHEN t.half_minute = v_half - 1 THEN t.settled_lately
+                    ELSE 0
+                END
+            ), 0)::bigint AS lately
+            FROM emporium.tallies AS t WHERE t.subscription = d.subscription OFFSET 0
+        ) AS t
     LOOP
-        IF v_one.half_open AND v_one.settled = v_one.window_settled THEN
-            UPDATE emporium.subscriptions SET window_deaths = window_deaths + v_one.deaths
-            WHERE id = v_one.id;
-        ELSIF v_one.half_open OR v_one.is_over THEN
-            UPDATE emporium.subscriptions
-            SET window_since_ms = p_now, window_deaths = v_one.deaths,
-                window_settled = v_one.settled, half_open = false
-            WHERE id = v_one.id;
-        ELSE
-            UPDATE emporium.subscriptions SET window_deaths = window_deaths + v_one.deaths
-            WHERE id = v_one.id;
-        END IF;
+        UPDATE emporium.subscriptions
+        SET half_minute = greatest(half_minute, v_half),
+            deaths = CASE WHEN half_minute >= v_half THEN deaths ELSE 0 END + v_one.deaths,
+            deaths_before = CASE
+                WHEN half_minute >= v_half THEN deaths_before
+                WHEN half_minute = v_half - 1 THEN deaths
+                ELSE 0
+            END,
+            half_open = half_open AND settled_at_pause = v_one.settled
+        WHERE id = v_one.id;
         UPDATE emporium.subscriptions
         SET paused_since_ms = p_now,
             paused_until_ms = least(p_now::numeric + pause_ms, 9e18)::bigint,
-            pause_reason = window_deaths || ' deliveries used up their attempts while '
-                || v_one.settled - window_settled || ' were settled',
-            half_open = true, window_settled = v_one.settled
+            pause_reason = deaths + deaths_before || ' deliveries used up their attempts while '
+                || v_one.lately || ' were settled',
+            half_open = true, settled_at_pause = v_one.settled, deaths = 0, deaths_before = 0
         WHERE id = v_one.id AND pause_after > 0
-            AND (half_open OR (window_deaths >= pause_after
-                AND window_deaths >= v_one.settled - window_settled))
+            AND (half_open OR (deaths + deaths_before >= pause_after
+                AND deaths + deaths_before >= v_one.lately))
             AND (paused_since_ms IS NULL OR paused_until_ms <= p_now);
     END LOOP;
 END $$;
@@ -214,7 +226,8 @@ CREATE FUNCTION emporium_2.count_settled(
 ) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     INSERT INTO emporium.tallies AS t
-        (subscription, part, settled, retried, latency, latency_sum_ms, longest_ms)
+        (subscription, part, settled, retried, latency, latency_sum_ms, longest_ms, half_minute,
+        settled_lately)
     WITH counted AS (
         SELECT (s.id >> 44)::int AS subscription,
             width_bucket(p_now - s.owed - 1, ARRAY[
@@ -227,7 +240,7 @@ BEGIN
     )
     SELECT s.subscription, pg_backend_pid() % 64, sum(c.settled), 0,
         array_agg(coalesce(c.settled, 0) ORDER BY b.bucket), sum(c.latency),
-        greatest(max(c.longest), 0)
+        greatest(max(c.longest), 0), p_now / 30000, sum(c.settled)
     FROM (SELECT DISTINCT subscription FROM counted) AS s
     CROSS JOIN generate_series(0, 18) AS b (bucket)
     LEFT JOIN counted AS c ON c.subscription = s.subscription AND c.bucket = b.bucket
@@ -236,7 +249,15 @@ BEGIN
         settled = t.settled + excluded.settled,
         latency = ARRAY(SELECT a + b FROM unnest(t.latency, excluded.latency) AS s (a, b)),
         latency_sum_ms = t.latency_sum_ms + excluded.latency_sum_ms,
-        longest_ms = greatest(t.longest_ms, excluded.longest_ms);
+        longest_ms = greatest(t.longest_ms, excluded.longest_ms),
+        half_minute = greatest(t.half_minute, excluded.half_minute),
+        settled_lately = excluded.settled_lately
+            + CASE WHEN t.half_minute >= excluded.half_minute THEN t.settled_lately ELSE 0 END,
+        settled_before = CASE
+            WHEN t.half_minute >= excluded.half_minute THEN t.settled_before
+            WHEN t.half_minute = excluded.half_minute - 1 THEN t.settled_lately
+            ELSE 0
+        END;
 END $$;
 
 -- Count failed attempts that are followed by another.

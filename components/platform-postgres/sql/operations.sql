@@ -23,6 +23,7 @@ DECLARE
     v_due bigint[];
     v_attempt int[];
     v_blocking boolean[];
+    v_single bigint[];
     v_subscription int[];
     v_taken_subscription int[];
     v_taken_subject text[];
@@ -31,27 +32,29 @@ BEGIN
     p_id := emporium_2.not_forgotten(p_id);
     PERFORM 1 FROM emporium.dead WHERE id = ANY (p_id) ORDER BY id FOR UPDATE;
     WITH revived AS (
-        DELETE FROM emporium.dead WHERE id = ANY (p_id) RETURNING id, subject, attempt, blocking
+        DELETE FROM emporium.dead WHERE id = ANY (p_id) 
+        RETURNING id, subject, attempt, blocking, single_until
     ), spread AS (
-        SELECT r.id, r.subject, r.attempt, r.blocking,
+        SELECT r.id, r.subject, r.attempt, r.blocking, r.single_until,
             v_now + coalesce((row_number() OVER (ORDER BY min(p.n)) - 1) * 1000 / p_per_second, 0)
                 AS due
         FROM revived AS r JOIN unnest(p_id) WITH ORDINALITY AS p (id, n) ON p.id = r.id
-        GROUP BY r.id, r.subject, r.attempt, r.blocking
+        GROUP BY r.id, r.subject, r.attempt, r.blocking, r.single_until
     )
     SELECT array_agg(id), array_agg(subject), array_agg(due), array_agg(attempt),
-        array_agg(blocking), count(*)
-    INTO v_id, v_subject, v_due, v_attempt, v_blocking, replayed
+        array_agg(blocking), array_agg(single_until), count(*)
+    INTO v_id, v_subject, v_due, v_attempt, v_blocking, v_single, replayed
     FROM spread;
     IF v_id IS NULL THEN
         RETURN;
     END IF;
     woken := emporium_2.topics_of(v_id);
     -- One that blocks has its lane, and goes before those behind it.
-    INSERT INTO emporium.delayed (id, subscription, due_ms, attempt, forgiven, owed_ms, subject)
-    SELECT id, id >> 44, due, attempt, attempt, due, subject
-    FROM unnest(v_id, v_subject, v_due, v_attempt, v_blocking)
-        AS d (id, subject, due, attempt, blocking)
+    INSERT INTO emporium.delayed
+        (id, subscription, due_ms, attempt, forgiven, owed_ms, subject, single_until)
+    SELECT id, id >> 44, due, attempt, attempt, due, subject, single
+    FROM unnest(v_id, v_subject, v_due, v_attempt, v_blocking, v_single)
+        AS d (id, subject, due, attempt, blocking, single)
     WHERE blocking;
     -- Any other waits if somebody else has its key by now, and is then the first,
     -- being the oldest.
@@ -82,19 +85,21 @@ DECLARE
     v_id bigint[];
     v_subscription int[];
     v_subject text[];
+    v_single bigint[];
 BEGIN
     PERFORM emporium_2.check_isolation();
     p_id := emporium_2.not_forgotten(p_id);
     PERFORM 1 FROM emporium.dead WHERE id = ANY (p_id) ORDER BY id FOR UPDATE;
     WITH discarded AS (
-        DELETE FROM emporium.dead WHERE id = ANY (p_id) RETURNING id, subject, blocking
+        DELETE FROM emporium.dead WHERE id = ANY (p_id) 
+        RETURNING id, subject, blocking, single_until
     )
     SELECT count(*), array_agg(id), array_agg((id >> 44)::int) FILTER (WHERE blocking),
-        array_agg(subject) FILTER (WHERE blocking)
-    INTO discarded, v_id, v_subscription, v_subject FROM discarded;
+        array_agg(subject) FILTER (WHERE blocking), array_agg(single_until) FILTER (WHERE blocking)
+    INTO discarded, v_id, v_subscription, v_subject, v_single FROM discarded;
     IF v_subject IS NOT NULL THEN
         PERFORM emporium_2.lock_lanes(v_subscription, v_subject);
-        PERFORM emporium_2.leave(v_subscription, v_subject, '{}');
+        PERFORM emporium_2.leave(v_subscription, v_subject, v_single);
     END IF;
     woken := emporium_2.topics_of(v_id);
 END $$;
@@ -120,7 +125,7 @@ BEGIN
     WHERE s.service = p_service AND t.name = p_topic FOR UPDATE OF s;
     UPDATE emporium.subscriptions
     SET paused_since_ms = NULL, paused_until_ms = NULL, pause_reason = NULL,
-        half_open = false, window_since_ms = 0
+        half_open = false, deaths = 0, deaths_before = 0
     WHERE service = p_service
         AND topic = (SELECT id FROM emporium.topics WHERE name = p_topic);
     RETURN coalesce(v_was, false);
@@ -311,7 +316,8 @@ AS $$
 DECLARE
     v_now bigint := emporium.now_ms();
     v_from bigint;
-    v_seen bigint[];
+    v_seen bigint;
+    v_last bigint;
     v_topic int[];
     v_old bigint[];
     v_forgotten int;
@@ -323,9 +329,9 @@ BEGIN
     -- One at a time looks at events.
     SELECT swept_to INTO v_from FROM emporium.schema;
     events := 0;
-    SELECT array_agg(e.sequence), array_agg(DISTINCT e.topic) FILTER (WHERE e.published_ms <= v_now - p_events),
+    SELECT count(*), max(e.sequence), array_agg(DISTINCT e.topic) FILTER (WHERE e.published_ms <= v_now - p_events),
         array_agg(e.sequence) FILTER (WHERE e.published_ms <= v_now - p_events)
-    INTO v_seen, v_topic, v_old
+    INTO v_seen, v_last, v_topic, v_old
     FROM (
         SELECT e.sequence, e.topic, e.published_ms FROM emporium.events AS e
         WHERE e.sequence > v_from ORDER BY e.sequence LIMIT 1000
@@ -353,10 +359,8 @@ BEGIN
     END IF;
     -- Events are stored in the order of their age, as long as nobody sets the clock:
     -- behind many that are young, all are.
-    more := cardinality(v_seen) = 1000 AND v_old IS NOT NULL;
-    UPDATE emporium.schema SET swept_to = CASE WHEN more THEN v_seen[1000] ELSE 0 END
-    WHERE swept_to = v_from AND swept_to <> CASE WHEN more THEN v_seen[1000] ELSE 0 END;
-    more := coalesce(more, false);
+    more := v_seen = 1000 AND v_old IS NOT NULL;
+    v_last := CASE WHEN more THEN v_last ELSE 0 END;
 
     SELECT subscription INTO v_forgotten FROM emporium.forgotten
     ORDER BY subscription LIMIT 1 FOR UPDATE SKIP LOCKED;
@@ -392,6 +396,8 @@ BEGIN
     )
     SELECT count(*) INTO units FROM swept;
     more := more OR blobs = 50 OR removals = 1000 OR units = 1000;
+    -- Last, because who looks for what is due writes to the same row.
+    UPDATE emporium.schema SET swept_to = v_last WHERE swept_to = v_from AND swept_to <> v_last;
 END $$;
 
 -- Remove a part of what a forgotten subscription was owed. Returns how much.

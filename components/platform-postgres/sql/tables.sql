@@ -104,10 +104,11 @@ CREATE TABLE emporium.events (
 
 CREATE INDEX events_by_topic ON emporium.events (topic, sequence);
 
--- The policy, and the state of the circuit breaker. Its window began at
--- `window_since_ms`, when `window_settled` deliveries had been settled in all;
--- since then `window_deaths` have used up their attempts. `half_open` says that it
--- has paused the subscription, and nothing is known yet of what came after.
+-- The policy, and the state of the circuit breaker: `deaths` used up their attempts in
+-- the half minute `half_minute` (since the Unix epoch), `deaths_before` in the one
+-- before. `half_open` says that the breaker has paused the subscription, when
+-- `settled_at_pause` deliveries had been settled, and nothing is known yet of what
+-- came after.
 CREATE TABLE emporium.subscriptions (
     id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     topic int NOT NULL,
@@ -119,9 +120,10 @@ CREATE TABLE emporium.subscriptions (
     blocks boolean NOT NULL,
     pause_after bigint NOT NULL,
     pause_ms bigint NOT NULL,
-    window_since_ms bigint NOT NULL DEFAULT 0,
-    window_deaths bigint NOT NULL DEFAULT 0,
-    window_settled bigint NOT NULL DEFAULT 0,
+    half_minute bigint NOT NULL DEFAULT 0,
+    deaths bigint NOT NULL DEFAULT 0,
+    deaths_before bigint NOT NULL DEFAULT 0,
+    settled_at_pause bigint NOT NULL DEFAULT 0,
     half_open boolean NOT NULL DEFAULT false,
     paused_since_ms bigint,
     paused_until_ms bigint,
@@ -147,7 +149,8 @@ CREATE TABLE emporium.low_marks (
 ) WITH (fillfactor = 20, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
 
 -- What a subscription has counted, in parts: committers that share a row would
--- wait for each other's disk. `latency` has a count for each bucket.
+-- wait for each other's disk. `latency` has a count for each bucket. `settled_lately`
+-- counts the half minute `half_minute`, `settled_before` the one before.
 CREATE TABLE emporium.tallies (
     subscription int NOT NULL,
     part int NOT NULL,
@@ -156,6 +159,9 @@ CREATE TABLE emporium.tallies (
     latency bigint[] NOT NULL,
     latency_sum_ms bigint NOT NULL,
     longest_ms bigint NOT NULL DEFAULT 0,
+    half_minute bigint NOT NULL DEFAULT 0,
+    settled_lately bigint NOT NULL DEFAULT 0,
+    settled_before bigint NOT NULL DEFAULT 0,
     PRIMARY KEY (subscription, part)
 ) WITH (fillfactor = 20, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
 
@@ -242,7 +248,8 @@ CREATE TABLE emporium.dead (
     attempt int NOT NULL,
     forgiven int NOT NULL,
     subject text COLLATE "C",
-    blocking boolean NOT NULL
+    blocking boolean NOT NULL,
+    single_until bigint
 );
 CREATE INDEX dead_by_time ON emporium.dead (died_ms, id);
 

@@ -6,12 +6,16 @@ ALTER TABLE emporium.subscriptions
     DROP COLUMN streak,
     DROP COLUMN streak_moment,
     ADD COLUMN retry_blocks boolean NOT NULL DEFAULT true,
-    ADD COLUMN window_since_ms bigint NOT NULL DEFAULT 0,
-    ADD COLUMN window_deaths bigint NOT NULL DEFAULT 0,
-    ADD COLUMN window_settled bigint NOT NULL DEFAULT 0,
+    ADD COLUMN half_minute bigint NOT NULL DEFAULT 0,
+    ADD COLUMN deaths bigint NOT NULL DEFAULT 0,
+    ADD COLUMN deaths_before bigint NOT NULL DEFAULT 0,
+    ADD COLUMN settled_at_pause bigint NOT NULL DEFAULT 0,
     ADD COLUMN half_open boolean NOT NULL DEFAULT false;
 ALTER TABLE emporium.tallies
     DROP COLUMN settled_moment,
+    ADD COLUMN half_minute bigint NOT NULL DEFAULT 0,
+    ADD COLUMN settled_lately bigint NOT NULL DEFAULT 0,
+    ADD COLUMN settled_before bigint NOT NULL DEFAULT 0,
     ADD COLUMN longest_ms bigint NOT NULL DEFAULT 0;
 -- What took up to a minute, up to ten, and longer, is counted under bounds that
 -- are no lower.
@@ -41,4 +45,5 @@ CREATE INDEX deliveries_late ON emporium.deliveries (id) WHERE late;
 ALTER TABLE emporium.delayed
     ADD COLUMN holds boolean NOT NULL DEFAULT true,
     ADD COLUMN single_until bigint;
+ALTER TABLE emporium.dead ADD COLUMN single_until bigint;
 UPDATE emporium.schema SET version = 2;

@@ -34,9 +34,23 @@ const BURY: &str = "SELECT emporium_2.bury($1, $2, $3)";
 const ABSENCE: Duration = Duration::from_secs(20);
 const ABSENCE_STEP: Duration = Duration::from_millis(250);
 
+/// How long claims go on where the one before ended. Behind them, leases run out.
+const REVISIT: Duration = Duration::from_millis(200);
+/// Claims from the start take at most this part of the time: they may walk over much
+/// that vacuum cannot remove yet.
+const REVISIT_SHARE: u32 = 20;
+
 thread_local! {
-    /// Where the latest claim of each subscription (service, topic) ended.
-    static ENDED: RefCell<HashMap<(String, String), u64>> = RefCell::default();
+    /// How far the claims of each subscription (service, topic) have come.
+    static PROGRESS: RefCell<HashMap<(String, String), Progress>> = RefCell::default();
+}
+
+#[derive(Clone, Copy)]
+struct Progress {
+    /// The delivery at which the latest claim ended.
+    ended: u64,
+    /// When a claim is to begin at the start again.
+    revisit: Instant,
 }
 
 impl Guest for Component {
@@ -87,7 +101,9 @@ async fn claim(
 ) -> Result<Batch, Failure> {
     let terms = Terms::from(subscription.policy);
     let name = (subscription.service, subscription.topic);
-    let after = ENDED.with_borrow(|ended| ended.get(&name).copied());
+    let progress = PROGRESS.with_borrow(|progress| progress.get(&name).copied());
+    let began = Instant::now();
+    let progress = progress.filter(|progress| began < progress.revisit);
     let number = rand::random::<i32>();
     let parameters = vec![
         text(name.0.as_str()),
@@ -102,7 +118,7 @@ async fn claim(
         optional_text(worker),
         small(limit),
         small(lease_ms),
-        integer(after.unwrap_or(0)),
+        integer(progress.map_or(0, |progress| progress.ended)),
         small(number),
     ];
     let mut row = match connection::only_row(CLAIM, parameters).await {
@@ -120,9 +136,20 @@ async fn claim(
     let suspect = row.flag()?;
     let mut followers = read_followers(&mut row)?;
     let next_due_in_ms = row.optional_unsigned()?;
-    ENDED.with_borrow_mut(|ended| match ids.last() {
-        Some(last) => ended.insert(name, *last),
-        None => ended.remove(&name),
+    let progress = ids.last().map(|&last| match progress {
+        // What came late, such as a retry, has a lower number.
+        Some(before) => Progress {
+            ended: last.max(before.ended),
+            ..before
+        },
+        None => Progress {
+            ended: last,
+            revisit: Instant::now() + REVISIT.max(began.elapsed() * REVISIT_SHARE),
+        },
+    });
+    PROGRESS.with_borrow_mut(|all| match progress {
+        Some(progress) => all.insert(name, progress),
+        None => all.remove(&name),
     });
     let mut envelopes = Envelopes(&envelopes);
     let events = event_ids.into_iter().zip(kinds).zip(subjects);

@@ -4,7 +4,7 @@ use emporium_adapter::{
     Failure, Terms,
     bindings::maintenance::Suspension,
     reason::{ON_REQUEST, too_many_deaths},
-    terms::PAUSE_WINDOW_MS,
+    terms::PAUSE_SPAN_MS,
 };
 
 use crate::{
@@ -20,24 +20,28 @@ const PAUSE: &str = "UPDATE subscriptions
 /// To resume a subscription closes the breaker: what failed has been mended.
 const RESUME: &str = "UPDATE subscriptions
     SET paused_ms = NULL, paused_until_ms = NULL, pause_reason = NULL,
-        half_open = 0, window_since_ms = 0
+        half_open = 0, deaths = 0, deaths_before = 0
     WHERE id = ?1";
 
-/// While the breaker is half open, the window is that of the latest pause.
 const COUNT_DEATH: &str = "UPDATE subscriptions
-    SET half_open = half_open AND settled = window_settled,
-        window_since_ms = iif(w.stays, window_since_ms, ?2),
-        window_settled = iif(w.stays, window_settled, settled),
-        window_deaths = iif(w.stays, window_deaths, 0) + 1
-    FROM (
-        SELECT iif(half_open, settled = window_settled, ?2 - window_since_ms BETWEEN 0 AND ?3)
-            AS stays
-        FROM subscriptions WHERE id = ?1
-    ) AS w
+    SET half_open = half_open AND settled = settled_at_pause,
+        deaths_in = max(deaths_in, ?2),
+        deaths = iif(deaths_in >= ?2, deaths, 0) + 1,
+        deaths_before = CASE
+            WHEN deaths_in >= ?2 THEN deaths_before
+            WHEN deaths_in = ?2 - 1 THEN deaths
+            ELSE 0
+        END
     WHERE id = ?1
-    RETURNING half_open, window_deaths, settled - window_settled,
+    RETURNING half_open, deaths + deaths_before,
+        CASE
+            WHEN settled_in >= ?2 THEN settled_lately + settled_before
+            WHEN settled_in = ?2 - 1 THEN settled_lately
+            ELSE 0
+        END,
         paused_ms, paused_until_ms, pause_reason";
-const OPEN: &str = "UPDATE subscriptions SET half_open = 1, window_settled = settled
+const OPEN: &str = "UPDATE subscriptions
+    SET half_open = 1, settled_at_pause = settled, deaths = 0, deaths_before = 0
     WHERE id = ?1";
 
 /// Returns whether there is such a subscription.
@@ -79,11 +83,7 @@ pub(crate) fn count_death(
     terms: Terms,
     now: u64,
 ) -> Result<bool, Failure> {
-    let counted = [
-        integer(subscription),
-        integer(now),
-        integer(PAUSE_WINDOW_MS),
-    ];
+    let counted = [integer(subscription), integer(now / PAUSE_SPAN_MS)];
     let Some(mut row) = connection.row(COUNT_DEATH, &counted)? else {
         return Ok(false);
     };

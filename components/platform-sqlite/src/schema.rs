@@ -187,10 +187,10 @@ const V2: &[&str] = &[
 
 const V3: &[&str] = &[
     // An id is never used again: deliveries of a subscription that was forgotten
-    // are removed later. The window of the circuit breaker began at
-    // `window_since_ms`, when `window_settled` deliveries had been settled in all;
-    // since then `window_deaths` used up their attempts. `half_open` says that the
-    // breaker has paused the subscription, and nothing was settled since.
+    // are removed later. The circuit breaker counts by half minutes since the Unix
+    // epoch: `deaths` used up their attempts in `deaths_in`, `deaths_before` in the
+    // one before that; the same for what was settled. `half_open` says that the
+    // breaker has paused the subscription, when `settled_at_pause` had been settled.
     "CREATE TABLE subscriptions_3 (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
         topic INTEGER NOT NULL,
@@ -202,9 +202,13 @@ const V3: &[&str] = &[
         blocks INTEGER NOT NULL,
         pause_after INTEGER NOT NULL,
         pause_ms INTEGER NOT NULL,
-        window_since_ms INTEGER NOT NULL DEFAULT 0,
-        window_deaths INTEGER NOT NULL DEFAULT 0,
-        window_settled INTEGER NOT NULL DEFAULT 0,
+        deaths_in INTEGER NOT NULL DEFAULT 0,
+        deaths INTEGER NOT NULL DEFAULT 0,
+        deaths_before INTEGER NOT NULL DEFAULT 0,
+        settled_in INTEGER NOT NULL DEFAULT 0,
+        settled_lately INTEGER NOT NULL DEFAULT 0,
+        settled_before INTEGER NOT NULL DEFAULT 0,
+        settled_at_pause INTEGER NOT NULL DEFAULT 0,
         half_open INTEGER NOT NULL DEFAULT 0,
         paused_ms INTEGER,
         paused_until_ms INTEGER,

@@ -6,6 +6,7 @@ use emporium_adapter::{
     Failure,
     bindings::{deliveries::Lease, journal::Settlement},
     histogram::bucket,
+    terms::PAUSE_SPAN_MS,
 };
 
 use crate::{
@@ -33,7 +34,14 @@ const FIND_FOLLOWERS: &str = "SELECT id, first_due_ms FROM deliveries
 const END: &str = "DELETE FROM deliveries WHERE id IN (SELECT value FROM json_each(?1))";
 
 const COUNT: &str = "UPDATE subscriptions
-    SET settled = settled + ?2, latency_ms = latency_ms + ?3, longest_ms = max(longest_ms, ?4)
+    SET settled = settled + ?2, latency_ms = latency_ms + ?3, longest_ms = max(longest_ms, ?4),
+        settled_in = max(settled_in, ?5),
+        settled_lately = iif(settled_in >= ?5, settled_lately, 0) + ?2,
+        settled_before = CASE
+            WHEN settled_in >= ?5 THEN settled_before
+            WHEN settled_in = ?5 - 1 THEN settled_lately
+            ELSE 0
+        END
     WHERE id = ?1";
 const COUNT_LATENCIES: &str = "INSERT INTO latencies (subscription, bucket, count)
     SELECT ?1, l.key, l.value FROM json_each(?2) AS l WHERE true
@@ -50,6 +58,7 @@ struct Tally {
     count: u64,
     latency_ms: u64,
     longest_ms: u64,
+    settled_ms: u64,
     /// How many took how long.
     latencies: BTreeMap<usize, u64>,
 }
@@ -129,6 +138,7 @@ impl Settled {
         tally.count += 1;
         tally.latency_ms = tally.latency_ms.saturating_add(latency_ms);
         tally.longest_ms = tally.longest_ms.max(latency_ms);
+        tally.settled_ms = tally.settled_ms.max(now);
         *tally.latencies.entry(bucket(latency_ms)).or_default() += 1;
     }
 
@@ -144,6 +154,7 @@ impl Settled {
                     integer(tally.count),
                     integer(tally.latency_ms),
                     integer(tally.longest_ms),
+                    integer(tally.settled_ms / PAUSE_SPAN_MS),
                 ],
             )?;
             connection.execute(COUNT_LATENCIES, &[subscription, latencies])?;

@@ -24,8 +24,10 @@ const LIST: &str = "SELECT id, address, since_ms, in_flight, counters, seen_ms
     FROM workers WHERE gone_ms > ?1 ORDER BY since_ms, id";
 const FIND_GONE: &str = "SELECT id FROM workers WHERE gone_ms <= ?1";
 const FORGET: &str = "DELETE FROM workers WHERE id = ?1";
-const END_LEASES: &str = "UPDATE deliveries SET due_ms = ?2
-    WHERE worker = ?1 AND worker IS NOT NULL AND state = 2 AND due_ms > ?2";
+/// Who extends such a lease later does it for itself: another worker of that name has
+/// nothing to do with it.
+const END_LEASES: &str = "UPDATE deliveries SET due_ms = min(due_ms, ?2), worker = NULL
+    WHERE worker = ?1 AND worker IS NOT NULL AND state = 2";
 
 impl Guest for Component {
     async fn announce(worker: Worker, for_ms: u32) -> Result<(), Error> {

@@ -104,6 +104,38 @@ conformance! {
         }
     }
 
+    async fn what_was_settled_just_before_counts(platform) {
+        let mut instance = platform.instance().await;
+        let pausing = pausing_subscription("service", "topic", 20);
+        publish(&mut instance, 101).await;
+        let batch = instance.claim(&pausing, 100).await.deliveries;
+        let (failed, handled) = batch.split_at(20);
+        let units = handled.iter().map(|delivery| settles(delivery.lease)).collect();
+        instance.commit(units).await;
+        let returns = failed.iter().map(|delivery| back(delivery.lease, "no"));
+        instance.release(returns.collect()).await;
+        let status = instance.status().await;
+        assert_eq!((status.dead, status.settled, status.paused), (20, 80, None));
+    }
+
+    async fn deaths_are_counted_up_to_now(platform) {
+        let mut instance = platform.instance().await;
+        let pausing = pausing_subscription("service", "topic", 20);
+        publish(&mut instance, 40).await;
+        fail(&mut instance, &pausing).await;
+        platform.advance(Duration::from_secs(59));
+        for _ in 0..10 {
+            fail(&mut instance, &pausing).await;
+        }
+        platform.advance(Duration::from_secs(2));
+        for _ in 0..9 {
+            fail(&mut instance, &pausing).await;
+        }
+        assert!(!is_paused(&mut instance).await, "19 in two seconds");
+        fail(&mut instance, &pausing).await;
+        assert!(is_paused(&mut instance).await);
+    }
+
     async fn deaths_far_apart_pause_nothing(platform) {
         let mut instance = platform.instance().await;
         let pausing = pausing_subscription("service", "topic", 2);

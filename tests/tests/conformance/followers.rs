@@ -289,6 +289,49 @@ conformance! {
         assert_eq!((next.event_id.as_str(), followers(&next)), ("a5", vec!["a6"]));
     }
 
+    async fn those_behind_a_rejected_one_are_handed_out_together(platform) {
+        let mut instance = platform.instance().await;
+        let subscription = subscription("service", "topic");
+        publish(&mut instance, "a", 4).await;
+        let lease = instance.claim(&subscription, 10).await.deliveries[0].lease;
+        assert_eq!(instance.bury(vec![burial(lease, "no")]).await, [Ok(())]);
+        let next = &instance.claim(&subscription, 10).await.deliveries[0];
+        assert_eq!((next.event_id.as_str(), followers(next)), ("a2", vec!["a3", "a4"]));
+    }
+
+    async fn those_behind_a_crashed_one_come_one_at_a_time_whatever_became_of_it(platform) {
+        let mut instance = platform.instance().await;
+        let subscription = blocking_subscription("service", "topic");
+        for key in ["a", "b"] {
+            publish(&mut instance, key, 3).await;
+        }
+        for key in ["a", "b"] {
+            let claimed = instance.claim(&subscription, 10).await.deliveries;
+            if key == "a" {
+                assert_eq!(claimed.iter().map(|one| one.followers.len()).sum::<usize>(), 4);
+                platform.advance(LEASE_OVER);
+            }
+        }
+        // Both have run out, and each comes alone.
+        let mut heads = Vec::new();
+        for _ in 0..2 {
+            platform.advance(LEASE_OVER);
+            let head = instance.claim_next(&subscription, 10).await.deliveries.remove(0);
+            assert_eq!(followers(&head), Vec::<&str>::new());
+            instance.bury(vec![burial(head.lease, "poison")]).await;
+            heads.push(head);
+        }
+        assert_eq!(instance.discard(vec![heads[0].lease.delivery]).await, Ok(1));
+        assert_eq!(instance.replay(vec![heads[1].lease.delivery], None).await, Ok(1));
+        for _ in 0..6 {
+            for delivery in instance.claim(&subscription, 10).await.deliveries {
+                assert_eq!(followers(&delivery), Vec::<&str>::new());
+                instance.committed(settles(delivery.lease)).await;
+            }
+        }
+        assert_eq!(instance.status().await.pending, 0);
+    }
+
     async fn a_poisonous_follower_dies_alone(platform) {
         let mut instance = platform.instance().await;
         let subscription = subscription("service", "topic");

@@ -10,7 +10,9 @@ use emporium_tests::{conformance_of, platform::*, servers::Postgres};
 const VERSION_1: &str = include_str!("postgres_v1.sql");
 
 conformance_of!(postgres, POSTGRES, [
-    a_lease_is_extended_from_when_the_call_had_its_turn
+    a_lease_is_extended_while_another_is_settled
+    a_retry_does_not_wait_for_the_backlog
+    publishers_of_the_same_events_do_not_deadlock
     a_wait_begins_when_the_call_had_its_turn
     a_sweep_looks_no_further_than_it_has_to
     a_sweep_costs_no_more_for_events_that_are_still_owed
@@ -68,18 +70,82 @@ async fn leased(instance: &mut Instance) -> deliveries::Lease {
         .lease
 }
 
-async fn a_lease_is_extended_from_when_the_call_had_its_turn(platform: &Platform) {
+async fn a_lease_is_extended_while_another_is_settled(platform: &Platform) {
     let mut instance = platform.instance().await;
-    let lease = leased(&mut instance).await;
-    let kept = lock_deliveries(platform);
-    let extended = instance.extend(vec![lease], LEASE_MS).await;
-    let freed_ms = kept.join().expect("the lock was held");
-    assert_eq!(extended, [Ok(())]);
-    let until_ms = last_number(url(platform), "SELECT free_ms FROM emporium.deliveries");
-    assert!(
-        until_ms >= freed_ms + u64::from(LEASE_MS),
-        "{until_ms} {freed_ms}"
+    let subscription = subscription("service", "topic");
+    let events = ["e1", "e2"].map(|id| event("topic", id));
+    instance.committed(publishes(events)).await;
+    let batch = instance.claim(&subscription, 2).await.deliveries;
+    let leases: Vec<_> = batch.iter().map(|delivery| delivery.lease).collect();
+    let locked = leases[0].delivery;
+    let holder = url(platform).to_owned();
+    let lock = format!(
+        "SELECT FROM emporium.deliveries WHERE id = {locked} FOR UPDATE;
+        SELECT pg_sleep(3); SELECT emporium.now_ms()"
     );
+    let held = thread::spawn(move || last_number(&holder, &lock));
+    let sleeping = "SELECT count(*) FROM pg_stat_activity
+        WHERE datname = current_database() AND wait_event = 'PgSleep'";
+    while Postgres::shared().query(url(platform), sleeping) == "0" {
+        thread::sleep(Duration::from_millis(5));
+    }
+    let extended = instance.extend(leases.clone(), 2 * LEASE_MS).await;
+    assert!(!held.is_finished(), "nobody waited for the lock");
+    assert_eq!(extended, [Ok(()), Ok(())]);
+    let until_ms = |lease: deliveries::Lease| {
+        let id = lease.delivery;
+        let query = format!("SELECT free_ms FROM emporium.deliveries WHERE id = {id}");
+        last_number(url(platform), &query)
+    };
+    assert!(until_ms(leases[1]) >= until_ms(leases[0]) + u64::from(LEASE_MS) / 2);
+    held.join().expect("the lock was held");
+}
+
+async fn a_retry_does_not_wait_for_the_backlog(platform: &Platform) {
+    let mut instance = platform.instance().await;
+    let subscription = subscription("service", "topic");
+    let ids: Vec<String> = (0..1000).map(|number| format!("e{number}")).collect();
+    let events = ids.iter().map(|id| event("topic", id));
+    instance.committed(publishes(events)).await;
+    let first = instance.claim(&subscription, 1).await.deliveries[0].lease;
+    let soon = Return {
+        retry_after_ms: Some(1),
+        ..back(first, "again")
+    };
+    instance.release(vec![soon]).await;
+    platform.advance(Duration::from_millis(10));
+    let mut claims = 0;
+    loop {
+        claims += 1;
+        let batch = instance.claim(&subscription, 10).await.deliveries;
+        assert!(!batch.is_empty(), "the retry is claimed");
+        if batch.iter().any(|delivery| delivery.event_id == "e0") {
+            break;
+        }
+    }
+    assert!(claims <= 2, "{claims} claims");
+}
+
+async fn publishers_of_the_same_events_do_not_deadlock(platform: &Platform) {
+    let ids: Vec<String> = (0..400).map(|number| format!("e{number}")).collect();
+    let mut instances = [platform.instance().await, platform.instance().await];
+    instances[0]
+        .committed(publishes([event("topic", "x")]))
+        .await;
+    let before = deadlocks(platform);
+    let [one, other] = &mut instances;
+    for round in 0..20 {
+        let named = |id: &String| event("topic", &format!("{round}-{id}"));
+        let forth = publishes(ids.iter().map(named));
+        let back = publishes(ids.iter().rev().map(named));
+        tokio::join!(one.committed(forth), other.committed(back));
+    }
+    assert_eq!(deadlocks(platform), before);
+}
+
+fn deadlocks(platform: &Platform) -> u64 {
+    let query = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()";
+    last_number(url(platform), query)
 }
 
 async fn a_wait_begins_when_the_call_had_its_turn(platform: &Platform) {

@@ -57,8 +57,6 @@ pub(super) struct Served {
     pub(super) breaker: Breaker,
     /// Until which number the deliveries of a key come one at a time.
     pub(super) singly: BTreeMap<String, u64>,
-    /// The same, where both is right: somebody said what became of the first.
-    pub(super) perhaps_singly: BTreeMap<String, u64>,
     owed: u64,
     /// When it ends, if it ends by itself.
     pub(super) pause: Option<Option<Moment>>,
@@ -67,16 +65,17 @@ pub(super) struct Served {
 /// Counts the deliveries that use up their attempts.
 #[derive(Debug, Default)]
 pub(super) struct Breaker {
-    pub(super) since: Option<Moment>,
-    deaths: u64,
-    /// What had been settled when the window, or the latest pause, began.
-    settled: u64,
-    /// It paused the subscription, and nothing was settled since.
-    half_open: bool,
+    /// By span of the clock.
+    deaths: BTreeMap<u64, u64>,
+    settled: BTreeMap<u64, u64>,
+    /// What had been settled in all when it paused the subscription; until something
+    /// else is.
+    half_open: Option<u64>,
 }
 
-/// How long deaths are counted together, in milliseconds.
-pub(super) const WINDOW: u64 = 60_000;
+/// The spans of the clock in which deaths and settlements are counted, in
+/// milliseconds.
+pub(super) const SPAN: u64 = 30_000;
 
 impl Moment {
     pub(super) const PAST: Self = Self {
@@ -89,6 +88,11 @@ impl Moment {
             earliest: self.earliest + ms,
             latest: self.latest + ms,
         }
+    }
+
+    /// Which span of the clock it is in, which is certain.
+    fn span(self) -> u64 {
+        self.earliest / SPAN
     }
 
     /// Of things that are asked about after they are certain.
@@ -137,7 +141,6 @@ impl Served {
             retried: 0,
             breaker: Breaker::default(),
             singly: BTreeMap::new(),
-            perhaps_singly: BTreeMap::new(),
             owed: 0,
             pause: None,
         }
@@ -209,12 +212,14 @@ impl Served {
         })
     }
 
-    pub(super) fn settle(&mut self, settlement: &Settlement) {
+    pub(super) fn settle(&mut self, settlement: &Settlement, now: Moment) {
         if self.can_settle(settlement) {
             self.deliveries
                 .retain(|one| one.id.is_none_or(|id| !settlement.followers.contains(&id)));
             self.remove(settlement.lease.delivery);
-            self.settled += 1 + settlement.followers.len() as u64;
+            let count = 1 + settlement.followers.len() as u64;
+            self.settled += count;
+            *self.breaker.settled.entry(now.span()).or_default() += count;
         }
     }
 
@@ -297,10 +302,7 @@ impl Served {
         let blocking = policy.after_death == AfterDeath::Block && delivery.key.is_some();
         delivery.state = State::Dead { blocking };
         let key = delivery.key.clone();
-        if let (Some(until), Some(key)) = (delivery.followers_until.take(), key.clone()) {
-            let perhaps = self.perhaps_singly.entry(key).or_default();
-            *perhaps = until.max(*perhaps);
-        }
+        delivery.followers_until = None;
         self.promote(key.as_deref());
         if exhausted && self.breaker.opens(policy.pause_after, self.settled, now) {
             self.open(now);
@@ -310,8 +312,8 @@ impl Served {
     fn open(&mut self, now: Moment) {
         if !self.is_paused(now) {
             self.pause = Some(Some(now.plus(self.subscription.policy.pause_ms)));
-            self.breaker.half_open = true;
-            self.breaker.settled = self.settled;
+            self.breaker.half_open = Some(self.settled);
+            self.breaker.deaths.clear();
         }
     }
 
@@ -371,19 +373,19 @@ impl Served {
 impl Breaker {
     /// Count a death. Returns whether it was one too many.
     fn opens(&mut self, pause_after: u32, settled: u64, now: Moment) -> bool {
-        let nothing_since = self.half_open && settled == self.settled;
-        let mut window = self.since.iter();
-        let over = !window.any(|since| !since.plus(WINDOW).is_over(now));
-        if !nothing_since && (self.half_open || over) {
-            *self = Self {
-                since: Some(now),
-                settled,
-                ..Self::default()
-            };
-        }
-        self.deaths += 1;
-        let too_many =
-            self.deaths >= u64::from(pause_after) && self.deaths >= settled - self.settled;
-        pause_after > 0 && (self.half_open || too_many)
+        self.half_open = self.half_open.filter(|before| *before == settled);
+        *self.deaths.entry(now.span()).or_default() += 1;
+        let lately = |counts: &BTreeMap<u64, u64>| -> u64 {
+            counts.range(now.span() - 1..).map(|(_, count)| count).sum()
+        };
+        let deaths = lately(&self.deaths);
+        let too_many = deaths >= u64::from(pause_after) && deaths >= lately(&self.settled);
+        pause_after > 0 && (self.half_open.is_some() || too_many)
+    }
+
+    /// What failed has been mended.
+    pub(super) fn close(&mut self) {
+        self.deaths.clear();
+        self.half_open = None;
     }
 }

@@ -5,10 +5,7 @@ use std::time::Duration;
 use emporium_tests::platform::*;
 use rand::{Rng as _, rngs::StdRng, seq::IndexedRandom as _};
 
-use super::{
-    Run,
-    served::{Breaker, Served},
-};
+use super::{Run, served::Served};
 
 /// Who may announce itself, or claim.
 pub(super) const WORKERS: [&str; 3] = ["u", "v", "w"];
@@ -127,7 +124,7 @@ impl Run<'_> {
         let served = &mut self.world.served[place];
         assert_eq!(resumed, served.is_paused(now));
         served.pause = None;
-        served.breaker = Breaker::default();
+        served.breaker.close();
     }
 
     async fn forget(&mut self) {

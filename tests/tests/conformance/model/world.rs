@@ -59,7 +59,7 @@ impl World {
         }
         for settlement in &unit.settles {
             for served in &mut self.served {
-                served.settle(settlement);
+                served.settle(settlement, now);
             }
         }
         let versions = unit.writes.iter().map(|write| self.write(write)).collect();
@@ -116,9 +116,11 @@ impl World {
             .iter_mut()
             .flat_map(|served| &mut served.deliveries);
         for delivery in deliveries {
-            let held = delivery.state == State::Leased && !delivery.due.is_over(now);
-            if held && delivery.worker.as_deref() == Some(worker) {
-                delivery.due = Moment::PAST;
+            if delivery.state == State::Leased && delivery.worker.as_deref() == Some(worker) {
+                delivery.worker = None;
+                if !delivery.due.is_over(now) {
+                    delivery.due = Moment::PAST;
+                }
             }
         }
     }
