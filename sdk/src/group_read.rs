@@ -1,9 +1,6 @@
 //! Grouped reads: concurrent reads of one collection become one call.
 
-use std::{
-    collections::HashMap,
-    sync::{LazyLock, Mutex, PoisonError},
-};
+use std::{cell::RefCell, collections::HashMap};
 
 use crate::{
     documents::{Document, Error},
@@ -17,19 +14,20 @@ const LIMIT: usize = 500;
 type Answer = Result<Option<Document>, Error>;
 type Reads = Group<(&'static str, String), Answer>;
 
-/// One for each collection that was read.
-static COLLECTIONS: LazyLock<Mutex<HashMap<&'static str, &'static Reads>>> =
-    LazyLock::new(Mutex::default);
+// An instance has one thread; each unit test has its own.
+thread_local! {
+    /// One for each collection that was read.
+    static COLLECTIONS: RefCell<HashMap<&'static str, &'static Reads>> = RefCell::default();
+}
 
 /// Read a document, together with what others read of its collection.
 pub(crate) async fn get(collection: &'static str, key: String) -> Answer {
-    let reads = {
-        let mut collections = COLLECTIONS.lock().unwrap_or_else(PoisonError::into_inner);
+    let reads = COLLECTIONS.with_borrow_mut(|collections| {
         // There are as many as types of documents: none need ever be freed.
         *collections
             .entry(collection)
             .or_insert_with(|| Box::leak(Box::new(Group::new(LIMIT, |keys| Box::pin(read(keys))))))
-    };
+    });
     reads.ask((collection, key)).await.unwrap_or_else(|| {
         let cause = "the task that read it was cut off";
         Err(Error::Unavailable(cause.into()))
