@@ -9,7 +9,7 @@ use super::{
     drain::{Drain, Event},
     leases::Stage,
     merge::unit_bytes,
-    series::Handled,
+    series::{Handled, Part},
 };
 use crate::{
     journal::{CommitError, Conflict, Receipt},
@@ -73,12 +73,20 @@ impl Drain<'_> {
                     return self.split(handled);
                 }
                 self.series_ended(&handled);
-                let verdict = Verdict::from(error);
-                for part in handled.parts {
-                    self.refuse(part.chain.lease, verdict.clone());
-                }
+                self.not_committed(handled, &Verdict::from(error));
             }
         }
+    }
+
+    /// The verdict on a unit is one on what it settles. What was refused beside it
+    /// saw writes that were never committed: it is tried again.
+    fn not_committed(&mut self, handled: Handled, verdict: &Verdict) {
+        let (settled, refused): (Vec<Part>, Vec<Part>) =
+            handled.parts.into_iter().partition(|part| part.settled > 0);
+        for part in settled {
+            self.refuse(part.chain.lease, verdict.clone());
+        }
+        self.try_again(refused.into_iter().map(|part| part.chain).collect());
     }
 
     fn settled(&mut self, handled: Handled) {

@@ -363,6 +363,42 @@ fn a_unit_that_is_refused_merged_is_committed_in_parts() {
 }
 
 #[test]
+fn a_unit_that_is_refused_takes_nothing_along_that_it_does_not_settle() {
+    owe(3, |_| None);
+    let refused = CommitError::InvalidUnit("it is too large".into());
+    with(|fake| fake.refuses_key = Some(("large", refused)));
+    let retries = RefCell::new(0);
+    drained(&subscription(), async |received| {
+        let mut unit = received.unit();
+        let mut named = Total {
+            name: "all".into(),
+            events: vec![received.id().into()],
+        };
+        // The first is committed. The others conflict with it and become a series:
+        // the third, then the second.
+        let Some(mut stored) = document::get::<Total>("all").await? else {
+            unit.create(&named)?;
+            return Ok(unit);
+        };
+        if stored.value.events.contains(&"e3".into()) {
+            *retries.borrow_mut() += 1;
+            return Err(Verdict::retry("the third came first"));
+        }
+        if received.id() == "e3" {
+            named.name = "large".into();
+            unit.create(&named)?;
+        }
+        stored.value.events.push(received.id().into());
+        unit.update(&stored)?;
+        Ok(unit)
+    });
+    assert_eq!(retries.take(), 1, "it saw what was never committed");
+    assert_eq!(total("all"), ids([1, 2]));
+    assert_eq!(tried_again(), []);
+    assert!(with(|fake| fake.owed[&3].dead.is_some()));
+}
+
+#[test]
 fn one_that_is_rejected_in_a_series_does_not_stop_the_others() {
     owe(50, |_| None);
     drained(&subscription(), async |received| {

@@ -43,6 +43,8 @@ pub(crate) struct Fake {
     pub(crate) backoff: Duration,
     /// What every commit of several events is refused for.
     pub(crate) refuses_merged: Option<CommitError>,
+    /// What every commit that puts a document of that key is refused for.
+    pub(crate) refuses_key: Option<(&'static str, CommitError)>,
 }
 
 impl Default for Fake {
@@ -63,6 +65,7 @@ impl Default for Fake {
             random: 1,
             backoff: 80 * ms,
             refuses_merged: None,
+            refuses_key: None,
         }
     }
 }
@@ -218,6 +221,14 @@ impl Fake {
         let count: usize = settles.map(|settles| 1 + settles.followers.len()).sum();
         if count > 1
             && let Some(error) = &self.refuses_merged
+        {
+            return Err(error.clone());
+        }
+        if let Some((key, error)) = &self.refuses_key
+            && unit
+                .writes
+                .iter()
+                .any(|write| matches!(write, Write::Put(put) if put.key == *key))
         {
             return Err(error.clone());
         }
