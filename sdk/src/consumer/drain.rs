@@ -251,6 +251,11 @@ impl<'d> Drain<'d> {
         let found = batch.deliveries.len();
         self.pace.claim_ended(found, next, platform::now());
         for delivery in &batch.deliveries {
+            // Its lease ran out before it was renewed. A handler that still runs must
+            // not keep the next attempt from quarantine.
+            if let Some(earlier) = self.leases.held(delivery.lease.delivery) {
+                self.lost(earlier);
+            }
             self.leases.hold(delivery.lease, began);
         }
         if found > 0 && next == Some(Duration::ZERO) && !self.is_help_called {

@@ -18,6 +18,9 @@ pub(super) enum Stage {
 }
 
 /// Everything that was claimed and is not finished.
+///
+/// Of a delivery, one attempt is held. What comes late of an earlier one, whose
+/// lease ran out, must not concern the one that is held.
 #[derive(Debug)]
 pub(super) struct Leases {
     held: HashMap<u64, (Lease, Stage)>,
@@ -44,19 +47,29 @@ impl Leases {
         self.renews_at = self.renews_at.min(claimed_at + self.period);
     }
 
+    /// The lease that is held of a delivery.
+    pub(super) fn held(&self, delivery: u64) -> Option<Lease> {
+        self.held.get(&delivery).map(|(lease, _)| *lease)
+    }
+
     pub(super) fn enter(&mut self, lease: Lease, stage: Stage) {
-        if let Some((_, held)) = self.held.get_mut(&lease.delivery) {
-            *held = stage;
+        if let Some((held, at)) = self.held.get_mut(&lease.delivery)
+            && held.attempt == lease.attempt
+        {
+            *at = stage;
         }
     }
 
     pub(super) fn stage(&self, lease: Lease) -> Option<Stage> {
-        self.held.get(&lease.delivery).map(|(_, stage)| *stage)
+        let (held, stage) = self.held.get(&lease.delivery)?;
+        (held.attempt == lease.attempt).then_some(*stage)
     }
 
     /// Hold it no longer.
     pub(super) fn drop(&mut self, lease: Lease) {
-        self.held.remove(&lease.delivery);
+        if self.stage(lease).is_some() {
+            self.held.remove(&lease.delivery);
+        }
         if self.held.is_empty() {
             self.renews_at = Duration::MAX;
         }
@@ -99,5 +112,34 @@ impl Leases {
         if has_failed {
             self.renews_at = self.renews_at.min(now + self.period / 4);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Duration = Duration::from_secs(100);
+
+    fn attempt(attempt: u32) -> Lease {
+        Lease {
+            delivery: 1,
+            attempt,
+        }
+    }
+
+    #[test]
+    fn an_earlier_attempt_of_a_delivery_is_not_the_one_that_is_held() {
+        let mut leases = Leases::new(Duration::from_secs(3));
+        leases.hold(attempt(1), NOW);
+        leases.enter(attempt(1), Stage::Running(1));
+        leases.hold(attempt(2), NOW + Duration::from_secs(4));
+        leases.enter(attempt(1), Stage::Ready);
+        assert_eq!(leases.stage(attempt(1)), None);
+        assert_eq!(leases.stage(attempt(2)), Some(Stage::Waiting));
+        leases.drop(attempt(1));
+        assert_eq!(leases.stage(attempt(2)), Some(Stage::Waiting));
+        leases.drop(attempt(2));
+        assert_eq!(leases.count(), (0, 0));
     }
 }

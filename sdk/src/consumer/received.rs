@@ -128,4 +128,9 @@ impl Chain {
             _permit: permit,
         })
     }
+
+    /// Whether this is the attempt that a lease is for.
+    pub(super) fn is_under(&self, lease: Lease) -> bool {
+        (self.lease.delivery, self.lease.attempt) == (lease.delivery, lease.attempt)
+    }
 }

@@ -139,14 +139,14 @@ impl Drain<'_> {
         self.leases.renewed(has_failed, platform::now());
     }
 
-    /// Drop what was claimed by somebody else, with its handler and its result.
-    fn lost(&mut self, lease: Lease) {
+    /// Drop an attempt after which another was claimed, by somebody else or here,
+    /// with its handler and its result.
+    pub(super) fn lost(&mut self, lease: Lease) {
         match self.leases.stage(lease) {
             // The commit says so too, or it was settled by it.
             Some(Stage::Finishing) | None => return,
             Some(Stage::Waiting) => {
-                self.contention
-                    .remove(|chain| chain.lease.delivery == lease.delivery);
+                self.contention.remove(|chain| chain.is_under(lease));
             }
             Some(Stage::Running(run)) => {
                 if let Some(run) = self.runs.get(&run) {
@@ -155,8 +155,8 @@ impl Drain<'_> {
             }
             Some(Stage::Ready) => {
                 let is_meant = |handled: &Handled| {
-                    let mut chains = handled.parts.iter().map(|part| part.chain.lease.delivery);
-                    chains.any(|delivery| delivery == lease.delivery)
+                    let mut parts = handled.parts.iter();
+                    parts.any(|part| part.chain.is_under(lease))
                 };
                 self.leases.drop(lease);
                 if let Some(at) = self.ready.iter().position(is_meant)

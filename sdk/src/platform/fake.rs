@@ -82,7 +82,7 @@ pub(crate) async fn claim(
 pub(crate) async fn extend(leases: Vec<Lease>, lease_ms: u32) -> Vec<Result<(), Error>> {
     let lease = Duration::from_millis(lease_ms.into());
     round_trip(
-        |fake| fake.latency,
+        |fake| fake.renewal_latency.unwrap_or(fake.latency),
         |fake| {
             leases
                 .iter()

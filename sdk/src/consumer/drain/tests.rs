@@ -245,6 +245,49 @@ fn a_lost_lease_ends_its_handler() {
     assert_eq!(with(|fake| fake.settled.clone()), [(2, 1)]);
 }
 
+/// Have two deliveries claimed with leases of three seconds, which no renewal keeps:
+/// renewals take `renewal`. The second is handed back, and falls due again half a
+/// second after they ran out. `handle` handles the first; it is told the attempt.
+fn drained_with_a_gap(renewal: Duration, handle: impl AsyncFn(u32)) {
+    owe(2, |_| None);
+    with(|fake| fake.renewal_latency = Some(renewal));
+    let short = Subscription {
+        lease: Duration::from_secs(3),
+        ..subscription()
+    };
+    drained(&short, async |received| {
+        if received.id() == "e1" {
+            handle(received.attempt()).await;
+        } else if received.attempt() == 1 {
+            return Err(Verdict::Retry {
+                reason: "not yet".into(),
+                after: Some(3500 * MS),
+            });
+        }
+        Ok(received.unit())
+    });
+}
+
+#[test]
+fn a_delivery_that_its_own_drain_claims_again_is_not_forgotten() {
+    drained_with_a_gap(Duration::from_secs(20), async |attempt| {
+        if attempt == 1 {
+            platform::sleep(5000 * MS).await;
+        }
+    });
+    assert_eq!(tried_again(), [(1, 2), (2, 2)]);
+}
+
+#[test]
+fn a_renewal_of_the_earlier_attempt_does_not_end_the_later_one() {
+    // It is refused at 3.5 seconds, and heard of at 6.
+    drained_with_a_gap(Duration::from_secs(5), async |attempt| {
+        let seconds = if attempt == 1 { 60 } else { 0 };
+        platform::sleep(Duration::from_secs(seconds) + 2600 * MS).await;
+    });
+    assert_eq!(tried_again(), [(1, 2), (2, 2)]);
+}
+
 #[test]
 fn a_follower_that_fails_is_handed_out_again_as_a_head() {
     owe(10, |_| Some("a"));

@@ -45,6 +45,8 @@ pub(crate) struct Fake {
     pub(crate) refuses_merged: Option<CommitError>,
     /// What every commit that puts a document of that key is refused for.
     pub(crate) refuses_key: Option<(&'static str, CommitError)>,
+    /// How long a renewal takes, if that is not `latency`.
+    pub(crate) renewal_latency: Option<Duration>,
 }
 
 impl Default for Fake {
@@ -66,6 +68,7 @@ impl Default for Fake {
             backoff: 80 * ms,
             refuses_merged: None,
             refuses_key: None,
+            renewal_latency: None,
         }
     }
 }
