@@ -5,6 +5,7 @@
 //! all, nor how often it is tried again.
 
 mod replay;
+mod unreadable;
 
 use std::{
     sync::OnceLock,
@@ -21,15 +22,16 @@ use futures::{
 };
 use http::{HeaderValue, StatusCode, header};
 use serde::{Deserialize, Serialize};
-use spin_sdk::key_value::Store;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 pub use replay::{Replayed, replay};
+use unreadable::Unreadable;
 
 use crate::{
     group_commit,
     journal::{self, CommitError},
+    platform::Store,
     problem::Problem,
     variables::Variables,
 };
@@ -113,16 +115,13 @@ pub enum ParkError {
     /// A unit does not serialise.
     #[error("a parked write does not serialise: {0}")]
     Unserialisable(#[from] rmp_serde::encode::Error),
-    /// What is stored is not a parked unit.
-    #[error("a parked write does not read: {0}")]
-    Unreadable(#[from] rmp_serde::decode::Error),
 }
 
 impl From<ParkError> for Problem {
     fn from(error: ParkError) -> Self {
         match error {
             ParkError::Full | ParkError::Store(_) => Self::unavailable(error),
-            ParkError::Unserialisable(_) | ParkError::Unreadable(_) => Self::internal(error),
+            ParkError::Unserialisable(_) => Self::internal(error),
         }
     }
 }
@@ -188,27 +187,32 @@ async fn put(store: &Store, parked: &ParkedUnit) -> Result<(), ParkError> {
     Ok(store.set(&parked.id, bytes).await?)
 }
 
-/// Every parked unit, the one parked first before others.
+/// Every parked unit, the one parked first before others. One that cannot be read is
+/// shown as rejected for that reason, and without content.
 pub async fn list() -> Result<Vec<ParkedUnit>, ParkError> {
     let store = Store::open(STORE).await?;
     let mut units = Vec::new();
     for id in ids(&store).await? {
-        units.extend(read(&store, &id).await?);
+        units.extend(read(&store, &id).await?.map(shown));
     }
     Ok(units)
 }
 
-/// One parked unit.
+/// One parked unit, as [`list`] shows it.
 pub async fn get(id: &str) -> Result<Option<ParkedUnit>, ParkError> {
-    read(&Store::open(STORE).await?, id).await
+    let read = read(&Store::open(STORE).await?, id).await?;
+    Ok(read.map(shown))
 }
 
 /// Try a unit again that was refused, with the next replay. Returns whether there
 /// is such a unit.
 pub async fn retry(id: &str) -> Result<bool, ParkError> {
     let store = Store::open(STORE).await?;
-    let Some(mut parked) = read(&store, id).await? else {
-        return Ok(false);
+    let mut parked = match read(&store, id).await? {
+        None => return Ok(false),
+        // Every replay tries to read it: to write it would lose what is there.
+        Some(Err(_)) => return Ok(true),
+        Some(Ok(parked)) => parked,
     };
     parked.rejected = None;
     parked.failures = Failures::default();
@@ -218,7 +222,12 @@ pub async fn retry(id: &str) -> Result<bool, ParkError> {
 
 /// Forget a parked unit. One that is not there is forgotten already.
 pub async fn remove(id: &str) -> Result<(), ParkError> {
-    Ok(Store::open(STORE).await?.delete(id).await?)
+    forget(&Store::open(STORE).await?, id).await
+}
+
+async fn forget(store: &Store, id: &str) -> Result<(), ParkError> {
+    store.delete(id).await?;
+    Ok(store.delete(&unreadable::note(id)).await?)
 }
 
 async fn ids(store: &Store) -> Result<Vec<String>, ParkError> {
@@ -233,14 +242,25 @@ fn is_id(key: &str) -> bool {
     Uuid::parse_str(key).is_ok()
 }
 
-async fn read(store: &Store, id: &str) -> Result<Option<ParkedUnit>, ParkError> {
+/// Read what is stored under an id, if that is possible.
+async fn read(
+    store: &Store,
+    id: &str,
+) -> Result<Option<Result<ParkedUnit, Unreadable>>, ParkError> {
     if !is_id(id) {
         return Ok(None);
     }
     let bytes = store.get(id).await?;
-    Ok(bytes
-        .map(|bytes| rmp_serde::from_slice(&bytes))
-        .transpose()?)
+    Ok(bytes.map(|bytes| {
+        rmp_serde::from_slice(&bytes).map_err(|error| Unreadable {
+            id: id.into(),
+            error,
+        })
+    }))
+}
+
+fn shown(read: Result<ParkedUnit, Unreadable>) -> ParkedUnit {
+    read.unwrap_or_else(Into::into)
 }
 
 async fn write_timeout() -> Duration {

@@ -8,8 +8,8 @@ pub(crate) mod fake;
 
 #[cfg(test)]
 pub(crate) use fake::{
-    bury, claim, commit, extend, get, get_many, list, now, now_ms, random, release, sleep, spawn,
-    variable, wake,
+    Store, bury, claim, commit, extend, get, get_many, list, now, now_ms, random, release, sleep,
+    spawn, variable, wake,
 };
 #[cfg(not(test))]
 pub(crate) use real::{now, now_ms, random, sleep, spawn, variable};
@@ -20,6 +20,8 @@ pub(crate) use crate::{
     documents::{get, get_many, list},
     journal::commit,
 };
+#[cfg(not(test))]
+pub(crate) use spin_sdk::key_value::Store;
 
 #[cfg(not(test))]
 mod real {

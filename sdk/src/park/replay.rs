@@ -12,17 +12,19 @@
 //!   or publishes under the same ordering key: that waits, so that what is
 //!   committed is committed in the order of parking.
 //!
-//! A rejected unit is kept for a person to decide about, and holds up nothing.
+//! A rejected unit is kept for a person to decide about, and holds up nothing. So
+//! is one that cannot be read.
 
 use std::{
     collections::HashSet,
     time::{Duration, Instant},
 };
 
-use spin_sdk::key_value::Store;
-
-use super::{Failures, ParkError, ParkedUnit, STORE, ids, now_ms, put, read};
-use crate::journal::{self, CommitError, Unit, Write};
+use super::{Failures, ParkError, ParkedUnit, STORE, forget, ids, now_ms, put, read};
+use crate::{
+    journal::{CommitError, Unit, Write},
+    platform::{self, Store},
+};
 
 /// How long one replay may take to commit. What is left then is for the next.
 const BUDGET: Duration = Duration::from_millis(250);
@@ -66,8 +68,13 @@ pub async fn replay() -> Result<Replayed, ParkError> {
             replayed.waiting += 1;
             continue;
         }
-        let Some(mut parked) = read(&store, &id).await? else {
-            continue;
+        let mut parked = match read(&store, &id).await? {
+            Some(Ok(parked)) => parked,
+            Some(Err(unreadable)) => {
+                unreadable.log(&store).await?;
+                continue;
+            }
+            None => continue,
         };
         if parked.rejected.is_some() {
             continue;
@@ -79,14 +86,14 @@ pub async fn replay() -> Result<Replayed, ParkError> {
         }
         // One after the other: what comes later must not be there sooner.
         let begun = Instant::now();
-        let results = journal::commit(vec![parked.unit.clone()]).await;
+        let results = platform::commit(vec![parked.unit.clone()]).await;
         spent += begun.elapsed();
         is_over = spent > BUDGET;
         let unanswered = || Err(CommitError::Other("a unit was not answered".into()));
         let result = results.into_iter().next().unwrap_or_else(unanswered);
         match fate(&parked.failures, result.err(), now_ms()) {
             Fate::Committed => {
-                store.delete(&id).await?;
+                forget(&store, &id).await?;
                 replayed.committed += 1;
             }
             Fate::Rejected(reason) => {
@@ -197,6 +204,7 @@ fn touched(unit: &Unit) -> impl Iterator<Item = Touched> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::journal;
 
     fn other() -> Option<CommitError> {
         Some(CommitError::Other("odd".into()))

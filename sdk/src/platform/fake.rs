@@ -2,12 +2,14 @@
 //! does. Each test has its own.
 
 mod executor;
+mod key_value;
 mod store;
 
 use std::{cell::RefCell, time::Duration};
 
 pub(crate) use self::{
     executor::{advance_until_done, sleep, spawn},
+    key_value::Store,
     store::Fake,
 };
 use crate::{

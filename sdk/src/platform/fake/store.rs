@@ -28,6 +28,8 @@ pub(crate) struct Fake {
     pub(crate) latency: Duration,
     pub(crate) commit_latency: Duration,
     pub(crate) documents: BTreeMap<(String, String), Document>,
+    /// What the key-value store has.
+    pub(crate) stored: BTreeMap<String, Vec<u8>>,
     pub(crate) events: Vec<Event>,
     pub(crate) owed: BTreeMap<u64, Owed>,
     /// Deliveries in the order in which they were settled, and their attempts.
@@ -56,6 +58,7 @@ impl Default for Fake {
             latency: ms,
             commit_latency: 2 * ms,
             documents: BTreeMap::new(),
+            stored: BTreeMap::new(),
             events: Vec::new(),
             owed: BTreeMap::new(),
             settled: Vec::new(),
