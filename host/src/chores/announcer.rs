@@ -115,12 +115,32 @@ impl Announcer {
 /// for others.
 pub(crate) async fn leave(application: &Application, server: &Server) {
     let path = format!("{WORKERS}/{}", application.id);
-    let route = (Method::DELETE, path.as_str());
-    let left = call(application, server, Chore::Announce, route, String::new());
+    let left = async {
+        loop {
+            let route = (Method::DELETE, path.as_str());
+            let answer = call(application, server, Chore::Announce, route, String::new()).await;
+            // Its connection was silent: the next one gets another.
+            if !matches!(answer, Ok((StatusCode::GATEWAY_TIMEOUT, _))) {
+                return answer;
+            }
+        }
+    };
     match timeout(FAREWELL, left).await {
         Ok(Ok((StatusCode::NO_CONTENT | StatusCode::NOT_FOUND, _))) => {}
         Ok(Ok((status, _))) => tracing::warn!("{path} answered {status}"),
         Ok(Err(error)) => tracing::debug!("leaving: {error:#}"),
         Err(_) => tracing::warn!("{path} did not answer within {FAREWELL:?}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_announcements_may_hang_before_the_host_is_taken_for_dead() {
+        let deadline = Chore::Announce.deadline(Duration::from_secs(30));
+        let third_begins = PERIOD + 2 * deadline;
+        assert!(third_begins < SILENCE, "{third_begins:?}");
     }
 }

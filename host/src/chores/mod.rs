@@ -22,9 +22,10 @@ use crate::{application::Application, http::Server, telemetry::context::SpanCont
 /// The variable that holds the token these routes ask for.
 pub(crate) const ADMIN_TOKEN: &str = "admin_token";
 
-/// An announcement that takes longer comes too late, and may be stuck on a
-/// connection that nobody answers any more: the next one gets a new one.
-const ANNOUNCEMENT_DEADLINE: Duration = Duration::from_secs(10);
+/// How long an announcement may take. Then it is given up with its instance and its
+/// connection, which may be one that nobody answers any more: the next announcement
+/// gets new ones. Two may hang before others take this host for dead.
+const ANNOUNCEMENT_DEADLINE: Duration = Duration::from_secs(1);
 
 /// One kind of call that the host makes of itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

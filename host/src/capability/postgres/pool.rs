@@ -224,3 +224,58 @@ impl Drop for Lease {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _},
+        net::{TcpListener, TcpStream},
+        sync::mpsc,
+    };
+
+    use super::*;
+    use crate::capability::postgres::session::Session;
+
+    /// A session may begin.
+    const WELCOME: &[u8] = b"R\0\0\0\x08\0\0\0\0Z\0\0\0\x05I";
+
+    /// Takes one connection as a server does, tells `asked` of the first statement,
+    /// and never answers it.
+    async fn hang(mut stream: TcpStream, asked: mpsc::UnboundedSender<()>) -> std::io::Result<()> {
+        let length = stream.read_u32().await?;
+        let mut startup = vec![0; length as usize - 4];
+        stream.read_exact(&mut startup).await?;
+        if startup.starts_with(&[0, 3]) {
+            stream.write_all(WELCOME).await?;
+            stream.read_u8().await?;
+            let _ = asked.send(());
+        }
+        std::future::pending().await
+    }
+
+    #[tokio::test]
+    async fn a_statement_that_hangs_does_not_keep_the_only_connection() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let server = listener.local_addr().expect("an address");
+        let (asks, mut asked) = mpsc::unbounded_channel();
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                tokio::spawn(hang(stream, asks.clone()));
+            }
+        });
+        let pool = Pool::new(8, PermittedNetworks::default(), Roots::empty()).with_one_more();
+        let key = Key {
+            address: format!("postgres://user@{server}/db?sslmode=disable"),
+            certificate: None,
+            is_named: true,
+        };
+        let address = pool.address(key).expect("an address");
+        for _ in 0..2 {
+            let mut session = Session::new(pool.clone(), address.clone());
+            tokio::select! {
+                outcome = session.execute("SELECT 1", &[]) => panic!("{outcome:?}"),
+                asked = asked.recv() => assert_eq!(asked, Some(())),
+            }
+        }
+    }
+}
