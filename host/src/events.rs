@@ -38,7 +38,7 @@ pub(crate) struct Signals {
     /// Nothing new is taken on.
     pub(crate) stopped: watch::Receiver<bool>,
     /// The host was announced, or is not to be.
-    pub(crate) has_begun: watch::Receiver<bool>,
+    pub(crate) announced: watch::Receiver<u64>,
 }
 
 /// A channel of a server, and who listens to it.
@@ -114,10 +114,10 @@ impl Listener {
     async fn listen(self, mut subscription: Subscription, signals: Signals) {
         let Signals {
             mut stopped,
-            mut has_begun,
+            mut announced,
         } = signals;
         // An error means that there is no announcer.
-        let _ = timeout(ANNOUNCEMENT, has_begun.wait_for(|has_begun| *has_begun)).await;
+        let _ = timeout(ANNOUNCEMENT, announced.wait_for(|count| *count > 0)).await;
         let limits = &self.application.options.limits;
         let handlers = limits.channel_handlers.get(&self.channel);
         let handlers = *handlers.unwrap_or(&limits.handlers);

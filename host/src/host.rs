@@ -114,10 +114,10 @@ impl Host {
             tracer.start();
         }
         let (stop, stopped) = watch::channel(false);
-        let (begun, has_begun) = watch::channel(false);
+        let (announcements, announced) = watch::channel(0);
         let subscribing = {
             let application = application.clone();
-            let signals = Signals { stopped, has_begun };
+            let signals = Signals { stopped, announced };
             runtime.spawn(async move { events::subscribe(&application, &signals).await })
         };
         let listeners = subscribing.await??;
@@ -140,7 +140,7 @@ impl Host {
             runtime: Some(runtime),
             chores: Some(chores),
         };
-        running.begin_chores(begun);
+        running.begin_chores(announcements);
         Ok(running)
     }
 
@@ -155,21 +155,21 @@ impl Running {
         self.server.as_ref().map(|server| server.address())
     }
 
-    /// Without chores, `begun` is dropped.
-    fn begin_chores(&mut self, begun: watch::Sender<bool>) {
+    /// Without chores, `announcements` is dropped.
+    fn begin_chores(&mut self, announcements: watch::Sender<u64>) {
         let (Some(chores), Some(server), Some(period)) =
             (&self.chores, &self.server, self.application.options.tick)
         else {
             return;
         };
-        let (application, has_begun) = (&self.application, begun.subscribe());
+        let (application, announced) = (&self.application, announcements.subscribe());
         let stopped = self.stop.subscribe();
-        let ticker = Ticker::new(application, server, period, has_begun, stopped);
+        let ticker = Ticker::new(application, server, period, announced, stopped);
         self.tickers
             .spawn_on(ticker.clone().wake(), chores.handle());
         self.tickers.spawn_on(ticker.tidy_up(), chores.handle());
         let (stop, stopped) = watch::channel(false);
-        let announcer = Announcer::new(application, server, period, begun);
+        let announcer = Announcer::new(application, server, period, announcements);
         let task = chores.spawn(announcer.run(stopped));
         self.announcer = Some(Announcing { stop, task });
     }

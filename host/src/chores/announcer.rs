@@ -37,24 +37,24 @@ pub(crate) struct Announcer {
     server: Arc<Server>,
     period: Duration,
     since: SystemTime,
-    begun: watch::Sender<bool>,
+    announced: watch::Sender<u64>,
 }
 
 impl Announcer {
-    /// An announcer for a host that ticks every `tick`. It tells `begun` when it
-    /// has tried for the first time.
+    /// An announcer for a host that ticks every `tick`. It counts in `announced` how
+    /// often it has tried.
     pub(crate) fn new(
         application: &Arc<Application>,
         server: &Arc<Server>,
         tick: Duration,
-        begun: watch::Sender<bool>,
+        announced: watch::Sender<u64>,
     ) -> Self {
         Self {
             application: application.clone(),
             server: server.clone(),
             period: tick.min(PERIOD),
             since: SystemTime::now(),
-            begun,
+            announced,
         }
     }
 
@@ -80,7 +80,7 @@ impl Announcer {
                 body,
             )
             .await;
-            self.begun.send_replace(true);
+            self.announced.send_modify(|count| *count += 1);
             match answer {
                 Ok((StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED, _)) => return,
                 Ok((status, _)) => complaints.heard(status),
