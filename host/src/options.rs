@@ -76,6 +76,9 @@ pub struct Limits {
     /// Requests an instance serves before it is replaced, which bounds what a
     /// leaking guest can hoard.
     pub reuse: u32,
+    /// Requests an instance handles at once, as far as it waits for other things
+    /// than they do. One that traps takes the others along.
+    pub concurrent_reuse: usize,
     /// HTTP requests handled at once; more are answered with 503. What the host
     /// itself calls for does not count.
     pub in_flight: usize,
@@ -150,6 +153,8 @@ impl Default for Limits {
             memory: 1 << 30,
             instances: 1000,
             reuse: 1024,
+            // As on Spin.
+            concurrent_reuse: 16,
             in_flight: 512,
             connections: 8192,
             body: 64 << 20,

@@ -41,6 +41,10 @@ pub(super) struct Up {
     /// Requests an instance serves before it is replaced.
     #[arg(long, default_value_t = 1024)]
     reuse: u32,
+    /// Requests an instance handles at once while it waits. With 1, one that traps
+    /// fails alone.
+    #[arg(long, default_value_t = 16)]
+    concurrent_reuse: usize,
     /// HTTP requests handled at once; more are answered with 503.
     #[arg(long, default_value_t = 512)]
     max_requests: usize,
@@ -87,6 +91,7 @@ impl Up {
             memory: self.max_memory << 20,
             instances: self.max_instances,
             reuse: self.reuse,
+            concurrent_reuse: self.concurrent_reuse,
             in_flight: self.max_requests,
             body: self.max_body << 20,
             request_deadline: Duration::from_secs(self.request_timeout),

@@ -55,16 +55,17 @@ pub(crate) struct BrokenOff;
 pub(super) async fn wait(
     mut drive: Drive,
     arrival: Arrival,
-    mut answer: oneshot::Receiver<Result<Head, Problem>>,
+    mut answer: oneshot::Receiver<Head>,
 ) -> Result<Response<Body>, Problem> {
     let mut deadline = None;
     let head = poll_fn(|cx| {
         let finished = drive.poll(cx).is_ready();
-        if let Ok(Some(head)) = answer.try_recv() {
-            return Poll::Ready(head);
+        // Another request may make this one run.
+        if let Poll::Ready(Ok(head)) = Pin::new(&mut answer).poll(cx) {
+            return Poll::Ready(Ok(head));
         }
         if finished {
-            return Poll::Ready(Err(Problem::HandlerFailed));
+            return Poll::Ready(Err(drive.problem().unwrap_or(Problem::HandlerFailed)));
         }
         // Most handlers answer at once and need no timer.
         let timer = deadline.get_or_insert_with(|| {
@@ -108,7 +109,10 @@ pub(super) async fn wait(
     };
     let body = match poll_fn(|cx| Poll::Ready(stream.gather(cx))).await? {
         true => Body::Whole(stream.into_bytes()),
-        false => Body::Stream(Box::new(stream)),
+        false => {
+            stream.drive.write();
+            Body::Stream(Box::new(stream))
+        }
     };
     Ok(Response::from_parts(parts, body))
 }
@@ -146,7 +150,7 @@ impl Stream {
                 self.allowance.renew(self.drive.deadline());
                 Poll::Ready(Some(Ok(frame)))
             }
-            Poll::Ready(None) if !self.drive.failed() => {
+            Poll::Ready(None) if self.drive.problem().is_none() => {
                 // All is read: the instance finishes now, most likely, and can
                 // be used again before the answer is on its way.
                 self.reading = None;

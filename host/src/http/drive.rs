@@ -7,15 +7,16 @@
 //! because its client hung up.
 
 use std::{
-    future::poll_fn,
-    pin::Pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     task::{Context, Poll},
     time::Duration,
 };
 
 use bytes::Bytes;
-use futures::{channel::oneshot, future};
+use futures::{FutureExt as _, channel::oneshot};
 use http::{
     Request, Response,
     uri::{Authority, Scheme},
@@ -24,11 +25,12 @@ use wasmtime::component::Accessor;
 use wasmtime_wasi_http::{Error, FieldMap, WasiBody, WasiHttpView as _, p3};
 
 use super::{
-    instances::{Instance, Pool},
+    instances::Pool,
     problem::Problem,
+    run::{Job, Run},
 };
 use crate::{
-    state::{Allowance, OutOfTime, State},
+    state::{Allowance, State},
     telemetry::scope::Scope,
 };
 
@@ -37,43 +39,52 @@ pub(super) struct Head {
     pub(super) response: Response<WasiBody>,
     pub(super) allowance: Allowance,
     /// Dropped when the body was read to its end, or nobody reads it any more:
-    /// until then the instance keeps going.
+    /// until then the request is not done.
     pub(super) reading: oneshot::Sender<()>,
 }
-
-type HeadSender = oneshot::Sender<Result<Head, Problem>>;
 
 /// Work that runs when it is polled; what is left of it is not lost when it is
 /// dropped.
 pub(super) struct Drive {
     pool: Arc<Pool>,
-    work: Option<Pin<Box<dyn Future<Output = bool> + Send>>>,
-    failed: bool,
+    run: Arc<Run>,
+    member: u64,
+    done: Arc<AtomicBool>,
+    /// The answer is being written.
+    writes: bool,
+    problem: Option<Problem>,
     deadline: Duration,
 }
 
 impl Drive {
-    /// Makes it run. Ready when there is nothing left to do.
+    /// Makes it run. Ready when the request is done.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Some(work) = &mut self.work else {
+        if self.done.load(Relaxed) || self.problem.is_some() {
             return Poll::Ready(());
-        };
-        let Poll::Ready(succeeded) = work.as_mut().poll(cx) else {
-            return Poll::Pending;
-        };
-        self.failed = !succeeded;
-        self.work = None;
-        Poll::Ready(())
+        }
+        let ended = self.run.poll(self.member, self.writes, cx);
+        if self.done.load(Relaxed) {
+            return Poll::Ready(());
+        }
+        ended.map(|outcome| {
+            self.problem = Some(outcome.err().unwrap_or(Problem::HandlerFailed));
+        })
     }
 
-    /// Drops the work, and the instance with it.
+    /// Gives the request up, and the instance with it.
     pub(super) fn kill(&mut self) {
-        self.work = None;
-        self.failed = true;
+        self.run.kill(self.member);
+        self.problem = Some(Problem::OutOfTime);
     }
 
-    pub(super) fn failed(&self) -> bool {
-        self.failed
+    /// From here on, it is polled when the client reads.
+    pub(super) fn write(&mut self) {
+        self.writes = true;
+    }
+
+    /// Why there is no answer, or no more of it.
+    pub(super) fn problem(&self) -> Option<Problem> {
+        self.problem
     }
 
     /// The component that handles the request.
@@ -89,101 +100,60 @@ impl Drive {
 
 impl Drop for Drive {
     fn drop(&mut self) {
-        if let Some(work) = self.work.take()
+        if self.run.leave(self.member)
             && let Ok(runtime) = tokio::runtime::Handle::try_current()
         {
-            runtime.spawn(tokio::time::timeout(self.deadline, work));
+            let run = self.run.clone();
+            let deadline = self.deadline;
+            runtime.spawn(async move { tokio::time::timeout(deadline, run.rest()).await });
         }
     }
 }
 
 /// Begins to handle `request` in an instance of `pool`. `guard` is held until
-/// the instance is done.
+/// the request is done.
 pub(super) fn start<B>(
     pool: Arc<Pool>,
     request: Request<B>,
     deadline: Duration,
     scope: Option<Scope>,
     guard: impl Send + 'static,
-) -> (Drive, oneshot::Receiver<Result<Head, Problem>>)
+) -> (Drive, oneshot::Receiver<Head>)
 where
     B: http_body::Body<Data = Bytes, Error: Into<Error>> + Send + 'static,
 {
     let (head, answer) = oneshot::channel();
-    let used = pool.clone();
-    let work = async move {
-        let _guard = guard;
-        run(&used, request, deadline, scope, head).await
-    };
+    let done = Arc::new(AtomicBool::new(false));
+    let ended = done.clone();
+    let job: Job = Box::new(move |accessor, service| {
+        async move {
+            exchange(accessor, service, request, head).await?;
+            drop(guard);
+            ended.store(true, Relaxed);
+            Ok(())
+        }
+        .boxed()
+    });
+    let (run, member) = pool.run(job, deadline, scope);
     (
         Drive {
             pool,
-            work: Some(Box::pin(work)),
-            failed: false,
+            run,
+            member,
+            done,
+            writes: false,
+            problem: None,
             deadline,
         },
         answer,
     )
 }
 
-/// Handles one request. Says whether it went well.
-async fn run<B>(
-    pool: &Pool,
-    request: Request<B>,
-    deadline: Duration,
-    scope: Option<Scope>,
-    head: HeadSender,
-) -> bool
-where
-    B: http_body::Body<Data = Bytes, Error: Into<Error>> + Send + 'static,
-{
-    let mut instance = match pool.take().await {
-        Ok(instance) => instance,
-        Err(error) => {
-            tracing::error!(
-                component = pool.id(),
-                "no instance for a request: {error:#}"
-            );
-            let _ = head.send(Err(Problem::Overloaded));
-            return false;
-        }
-    };
-    let mut head = Some(head);
-    let Instance { store, service, .. } = &mut instance;
-    store.data().allowance().renew(deadline);
-    store.data_mut().enter(scope);
-    let outcome = store
-        .run_concurrent(async |accessor| exchange(accessor, service, request, &mut head).await)
-        .await;
-    match outcome.flatten() {
-        Ok(()) => {
-            store.data_mut().enter(None);
-            pool.put(instance);
-            true
-        }
-        Err(error) => {
-            let out_of_time = error.is::<OutOfTime>();
-            let cause = error.root_cause();
-            tracing::error!(component = pool.id(), "the HTTP handler failed: {cause}");
-            tracing::debug!(component = pool.id(), "{error:?}");
-            if let Some(head) = head {
-                let problem = if out_of_time {
-                    Problem::OutOfTime
-                } else {
-                    Problem::HandlerFailed
-                };
-                let _ = head.send(Err(problem));
-            }
-            false
-        }
-    }
-}
-
 async fn exchange<B>(
     accessor: &Accessor<State>,
     service: &p3::bindings::Service,
     request: Request<B>,
-    head: &mut Option<HeadSender>,
+    head: oneshot::Sender<Head>,
 ) -> wasmtime::Result<()>
 where
     B: http_body::Body<Data = Bytes, Error: Into<Error>> + Send + 'static,
@@ -205,17 +175,14 @@ where
         wasmtime::error::Ok((response.into_http(&mut store, transmitted)?, allowance))
     })?;
     let (reading, read) = oneshot::channel();
-    if let Some(head) = head.take() {
-        // Nobody waits any more: the guest still finishes what it began.
-        let _ = head.send(Ok(Head {
-            response,
-            allowance,
-            reading,
-        }));
-    }
-    let finished = poll_fn(|cx| accessor.poll_no_interesting_tasks(cx));
+    // If nobody waits any more, the guest still finishes what it began.
+    let _ = head.send(Head {
+        response,
+        allowance,
+        reading,
+    });
     // A sender that is dropped, and never sends, is what ends the reading.
-    let ((), _) = future::join(finished, read).await;
+    let _ = read.await;
     Ok(())
 }
 

@@ -1,7 +1,6 @@
 //! Instances of a component on one thread, used again and again.
 //!
-//! An instance has one request at a time, so that a trap fails exactly one
-//! request. Concurrency comes from having more instances.
+//! While an instance waits for something, other requests may join it ([`Run`]).
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -12,6 +11,7 @@ use anyhow::{Context as _, Result};
 use wasmtime::Store;
 use wasmtime_wasi_http::p3::bindings::Service;
 
+use super::run::{Job, Most, Run};
 use crate::{
     Options,
     application::{Application, Unit},
@@ -19,7 +19,7 @@ use crate::{
     chores::Chore,
     error::Anyhow as _,
     state::State,
-    telemetry::counters::HttpCounters,
+    telemetry::{counters::HttpCounters, scope::Scope},
 };
 
 /// An instance nobody used for this long is dropped.
@@ -37,7 +37,14 @@ pub(super) struct Instance {
     last_used: Instant,
 }
 
-/// The idle instances of one component.
+impl Instance {
+    /// Counts requests that it served.
+    pub(super) fn count(&mut self, served: u32) {
+        self.served += served;
+    }
+}
+
+/// The instances of one component.
 pub(super) struct Pool {
     application: Arc<Application>,
     unit: Arc<Unit>,
@@ -48,6 +55,9 @@ pub(super) struct Pool {
     /// How many idle instances are kept.
     room: usize,
     idle: Mutex<Vec<Instance>>,
+    /// How many requests an instance handles at once.
+    at_once: usize,
+    running: Mutex<Vec<Arc<Run>>>,
 }
 
 impl Pool {
@@ -66,9 +76,15 @@ impl Pool {
                 None => room(&application.options, components),
             },
             chore,
+            // Spans belong to the request that the instance handles.
+            at_once: match application.tracer.is_some() || chore.is_some() {
+                true => 1,
+                false => application.options.limits.concurrent_reuse.max(1),
+            },
             application,
             unit,
             idle: Mutex::default(),
+            running: Mutex::default(),
         }
     }
 
@@ -89,12 +105,37 @@ impl Pool {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .pop();
-        let mut instance = match idle {
-            Some(instance) => instance,
-            None => self.instantiate().await?,
+        match idle {
+            Some(instance) => Ok(instance),
+            None => self.instantiate().await,
+        }
+    }
+
+    /// Hands a request to an instance: one that waits for something, or another.
+    /// Returns the number of the request there.
+    pub(super) fn run(
+        self: &Arc<Self>,
+        mut job: Job,
+        time: Duration,
+        scope: Option<Scope>,
+    ) -> (Arc<Run>, u64) {
+        let most = Most {
+            at_once: self.at_once,
+            in_all: self.application.options.limits.reuse,
         };
-        instance.served += 1;
-        Ok(instance)
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        running.retain(|run| !run.has_ended());
+        for run in running.iter() {
+            match run.join(job, time, most) {
+                Ok(member) => return (run.clone(), member),
+                Err(refused) => job = refused,
+            }
+        }
+        let run = Arc::new(Run::begin(self, job, time, scope));
+        if self.at_once > 1 {
+            running.push(run.clone());
+        }
+        (run, 0)
     }
 
     async fn instantiate(&self) -> Result<Instance> {

@@ -1,4 +1,5 @@
-//! The HTTP trigger: WASI 0.3 handlers with reused instances.
+//! The HTTP trigger: WASI 0.3 handlers in instances that are used again and, while
+//! they wait, by several requests at once.
 
 mod answer;
 mod arrival;
@@ -7,6 +8,7 @@ mod headers;
 mod instances;
 mod problem;
 mod router;
+mod run;
 mod server;
 mod upload;
 mod worker;

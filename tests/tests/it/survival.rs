@@ -53,6 +53,62 @@ async fn a_trap_fails_one_request_and_tells_nothing() {
     is_well(&app).await;
 }
 
+async fn most_beside_each_other(app: &Client, requests: usize) -> usize {
+    let answers = join_all((0..requests).map(|_| app.get("/crowd"))).await;
+    let crowds = answers.iter().map(|answer| {
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        answer.text().parse().expect("a number")
+    });
+    crowds.max().expect("an answer")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_that_wait_share_an_instance() {
+    let app = start(|_| {}).await;
+    assert!(most_beside_each_other(&app, 40).await > 1);
+    let app = start(|limits| limits.concurrent_reuse = 3).await;
+    assert_eq!(most_beside_each_other(&app, 40).await, 3);
+    let app = start(|limits| limits.concurrent_reuse = 1).await;
+    assert_eq!(most_beside_each_other(&app, 8).await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_does_not_read_holds_nobody_up() {
+    let app = start(|limits| limits.request_deadline = Duration::from_secs(10)).await;
+    let mut unread = Vec::new();
+    for _ in 0..8 {
+        let answer = app.request(Method::GET, "/flood").send().await;
+        unread.push(answer.expect("a head"));
+    }
+    assert!(most_beside_each_other(&app, 20).await > 0);
+    assert_eq!(app.get("/drip").await.text(), "part 0\npart 1\npart 2\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_that_hang_up_hold_nobody_up() {
+    let app = start(|limits| limits.request_deadline = Duration::from_secs(10)).await;
+    for _ in 0..20 {
+        let gone = app.request(Method::GET, "/crowd").send();
+        let gone = tokio::time::timeout(Duration::from_millis(30), gone);
+        let (gone, crowd) = tokio::join!(gone, app.get("/crowd"));
+        assert!(gone.is_err());
+        assert_eq!(crowd.status, 200);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_computes_keeps_nobody_waiting() {
+    let app = start(|limits| limits.request_deadline = Duration::from_secs(3)).await;
+    let busy = app.get("/loop");
+    let beside = async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        join_all((0..20).map(|_| app.get("/headers"))).await
+    };
+    let (busy, beside) = tokio::join!(busy, beside);
+    busy.assert_problem(504, "out-of-time");
+    assert!(beside.iter().all(|answer| answer.status == 200));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_handler_that_waits_too_long_is_out_of_time() {
     let app = start(|limits| limits.request_deadline = Duration::from_secs(2)).await;

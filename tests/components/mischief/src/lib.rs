@@ -1,7 +1,10 @@
 //! A service that does what a host must survive: the last part of the path
 //! says what.
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicUsize, Ordering::Relaxed},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use futures::{SinkExt as _, StreamExt as _};
@@ -51,6 +54,8 @@ async fn handle(request: Request) -> Answer {
         "drip" => drip(false),
         "break" => drip(true),
         "linger" => linger(),
+        "crowd" => text(crowd().await.to_string()),
+        "flood" => flood(),
         "headers" => text(headers(&request)),
         "call" => match get(query).await {
             Ok(response) => {
@@ -114,6 +119,28 @@ fn drip(breaks: bool) -> Answer {
             }
             sleep(Duration::from_millis(100)).await;
         }
+    });
+    Response::new(box_body(body))
+}
+
+/// How many requests were in this instance at most, while this one was.
+async fn crowd() -> usize {
+    static PRESENT: AtomicUsize = AtomicUsize::new(0);
+    let mut most = PRESENT.fetch_add(1, Relaxed) + 1;
+    for _ in 0..10 {
+        sleep(Duration::from_millis(20)).await;
+        most = most.max(PRESENT.load(Relaxed));
+    }
+    PRESENT.fetch_sub(1, Relaxed);
+    most
+}
+
+/// An answer without an end.
+fn flood() -> Answer {
+    let (mut sender, body) = stream::<Bytes>();
+    wasip3::spawn(async move {
+        let part = Bytes::from(vec![0; 64 << 10]);
+        while sender.send(part.clone()).await.is_ok() {}
     });
     Response::new(box_body(body))
 }
