@@ -27,7 +27,7 @@ const IDLE: Duration = Duration::from_secs(10);
 
 /// An instance that took more memory than this is not used again: linear
 /// memory never shrinks, and the next request most likely needs little.
-const KEPT_MEMORY: usize = 32 << 20;
+pub(super) const KEPT_MEMORY: usize = 32 << 20;
 
 /// An instance that handles HTTP.
 pub(super) struct Instance {

@@ -2,7 +2,8 @@
 //!
 //! A request joins an instance that waits for something, as on Spin: what several
 //! requests commit or read at the same moment can then go out as one call. One that
-//! computes gets no others, because they would wait for it.
+//! computes gets no others, because they would wait for it; nor does one that has
+//! taken much memory.
 //!
 //! No task is spawned: each request that is waited for makes the whole instance run,
 //! and what the instance waits for wakes one of them.
@@ -27,7 +28,7 @@ use wasmtime::component::Accessor;
 use wasmtime_wasi_http::p3::bindings::Service;
 
 use super::{
-    instances::{Instance, Pool},
+    instances::{Instance, KEPT_MEMORY, Pool},
     problem::Problem,
 };
 use crate::{
@@ -354,7 +355,13 @@ async fn handle(
             match running.poll_next_unpin(cx) {
                 Poll::Ready(Some(Ok(()))) => {}
                 Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(error)),
-                Poll::Pending => return Poll::Pending,
+                Poll::Pending => {
+                    // Several that need much would reach the limit together.
+                    if accessor.with(|mut store| store.data_mut().memory()) > KEPT_MEMORY {
+                        queue.open.store(false, Relaxed);
+                    }
+                    return Poll::Pending;
+                }
                 // What handlers have left to do after they answered.
                 Poll::Ready(None) => {
                     return accessor.poll_no_interesting_tasks(cx).map(Ok);
