@@ -11,7 +11,6 @@ use tokio::{
     sync::watch,
     time::{sleep, timeout},
 };
-
 use wasmtime_wasi::HostWallClock as _;
 
 use super::{Chore, Complaints, call, pace::Pace};

@@ -165,10 +165,18 @@ where
             .push(request)
             .map(|request| (request, transmitted))
     })?;
-    let response = service
+    let answered = service
         .wasi_http_handler()
         .call_handle(accessor, request)
-        .await??;
+        .await?;
+    let response = match answered {
+        Ok(response) => response,
+        // It is the failure of this request alone, which then has no answer.
+        Err(code) => {
+            tracing::error!("the HTTP handler failed: {code}");
+            return Ok(());
+        }
+    };
     let (response, allowance) = accessor.with(|mut store| {
         let response = store.data_mut().http().table.delete(response)?;
         let allowance = store.data_mut().allowance();

@@ -36,8 +36,8 @@ use crate::{
     telemetry::scope::Scope,
 };
 
-/// A poll that ends because the guest was interrupted took about as long as a tick of
-/// the epoch. So many of them in a row, and the instance computes.
+/// After so many polls in a row that took long, the instance computes. A guest that
+/// does not wait is interrupted at each tick of the epoch, which ends a poll.
 const COMPUTES_AFTER: u32 = 5;
 const COMPUTED: Duration = Duration::from_millis(1);
 
@@ -164,8 +164,8 @@ impl Run {
         match polled {
             Poll::Pending => {
                 inner.work = Some(work);
-                let interrupted = began.elapsed() >= COMPUTED;
-                inner.computed = if interrupted { inner.computed + 1 } else { 0 };
+                let was_long = began.elapsed() >= COMPUTED;
+                inner.computed = if was_long { inner.computed + 1 } else { 0 };
                 if inner.computed >= COMPUTES_AFTER {
                     self.close();
                 }

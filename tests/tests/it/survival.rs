@@ -6,7 +6,7 @@ use emporium_tests::{
     app::{App, Client, send},
     component,
 };
-use futures::future::join_all;
+use futures::{StreamExt as _, future::join_all};
 use reqwest::{Body, Method};
 
 async fn start(limit: impl FnOnce(&mut emporium_host::Limits)) -> App {
@@ -93,6 +93,22 @@ async fn clients_that_hang_up_hold_nobody_up() {
         let (gone, crowd) = tokio::join!(gone, app.get("/crowd"));
         assert!(gone.is_err());
         assert_eq!(crowd.status, 200);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upload_that_breaks_off_fails_alone() {
+    let app = start(|limits| limits.request_deadline = Duration::from_secs(10)).await;
+    for path in ["/count", "/echo"] {
+        let parts = [Ok(vec![0; 1000]), Err(std::io::Error::other("gone"))];
+        let parts = futures::stream::iter(parts).then(async |part| {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            part
+        });
+        let broken = app.request(Method::POST, path);
+        let broken = broken.body(Body::wrap_stream(Box::pin(parts))).send();
+        let (_, most) = tokio::join!(broken, most_beside_each_other(&app, 20));
+        assert!(most > 0);
     }
 }
 
